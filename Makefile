@@ -1,0 +1,119 @@
+# kmsvol: see README.md. `make demo` and `make check` are the two commands; `make help` lists all.
+#
+#   V=1            show the commands
+#   SAN=address    build with address and undefined sanitizers (in build-address/); SAN=thread
+#   T=segment      with check: only tests whose name has this in it
+#   PREFIX DESTDIR with install
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+CC ?= gcc
+B := build$(if $(SAN),-$(SAN))
+Q := $(if $(V),,@)
+MAKEFLAGS += --no-print-directory
+
+VERSION := 0.1.0
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla
+SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
+	$(if $(filter thread,$(SAN)),-fsanitize=thread)
+comma := ,
+CFLAGS ?= -O2 -g
+LIBS := fuse3 libcurl json-c libcrypto
+KMSD_LIBS := libmicrohttpd sqlite3 json-c libcrypto
+# Expanded only where used: pkg-config may not be there before `make setup`.
+PC_CFLAGS = $(shell pkg-config --cflags $(LIBS) $(KMSD_LIBS))
+ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+	-DFUSE_USE_VERSION=314 -DKMSVOL_VERSION='"$(VERSION)"' -Ikmsclient -Ifs -Itools -Itools/kmsd $(PC_CFLAGS)
+LINK_LIBS = $(shell pkg-config --libs $(LIBS)) -pthread
+KMSD_LINK_LIBS = $(shell pkg-config --libs $(KMSD_LIBS)) -pthread
+
+CLIENT_SRC := $(wildcard kmsclient/*.c)
+FS_SRC := $(filter-out fs/main.c,$(wildcard fs/*.c))
+KMSVOL_SRC := fs/main.c $(wildcard tools/*.c)
+KMSD_SRC := $(wildcard tools/kmsd/*.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+TESTLIB_SRC := $(wildcard tests/lib/*.c)
+ALL_SRC := $(CLIENT_SRC) $(FS_SRC) $(KMSVOL_SRC) $(KMSD_SRC) $(UNIT_SRC) $(TESTLIB_SRC)
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+
+BINS := $(B)/kmsvol $(B)/kmsd
+UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+
+.PHONY: all help setup build demo check check-run bench install uninstall clean format unit
+all: build
+
+help:
+	@echo "make demo      set up, build, and show the main job on real data"
+	@echo "make check     set up, build, run every test (T=NAME: only some)"
+	@echo "make bench     set up, build, print the speed table beside other encrypted file systems"
+	@echo "make setup     install the Debian packages that build and tests need"
+	@echo "make build     build kmsvol and kmsd into $(B)/"
+	@echo "make install   install them below PREFIX=$(PREFIX)"
+	@echo "make format    put the sources into the project's layout; make clean"
+
+# What is wanted runs in a second make, so that what set-up installed is seen.
+demo check bench:
+	$(Q)$(MAKE) setup
+	$(Q)$(MAKE) build
+	$(Q)$(MAKE) $@-run
+
+setup:
+	$(Q)tests/lib/setup
+
+build: $(BINS)
+
+demo-run: $(BINS)
+	$(Q)BUILD=$(abspath $(B)) tests/demo
+
+check-run: $(BINS) unit
+	$(Q)BUILD=$(abspath $(B)) SAN=$(SAN) T=$(T) tests/run
+
+bench-run: $(BINS)
+	$(Q)BUILD=$(abspath $(B)) tests/bench
+
+unit: $(UNIT_BINS)
+
+$(B)/libkmsclient.a: $(call obj,$(CLIENT_SRC))
+$(B)/libkmsvolfs.a: $(call obj,$(FS_SRC))
+$(B)/libkmsd.a: $(call obj,$(filter-out tools/kmsd/main.c,$(KMSD_SRC)))
+$(B)/libtest.a: $(call obj,$(TESTLIB_SRC))
+$(B)/%.a:
+	@echo "  AR      $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/kmsvol: $(call obj,$(KMSVOL_SRC)) $(B)/libkmsvolfs.a $(B)/libkmsclient.a
+	@echo "  LD      $@"
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LINK_LIBS)
+
+$(B)/kmsd: $(call obj,tools/kmsd/main.c) $(B)/libkmsd.a $(B)/libkmsclient.a
+	@echo "  LD      $@"
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(KMSD_LINK_LIBS)
+
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libkmsd.a $(B)/libkmsvolfs.a $(B)/libkmsclient.a
+	@echo "  LD      $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(KMSD_LINK_LIBS) -lcmocka -lm
+
+$(B)/%.o: %.c Makefile
+	@echo "  CC      $<"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+install: build
+	install -Dm755 $(B)/kmsvol $(DESTDIR)$(PREFIX)/bin/kmsvol
+	install -Dm755 $(B)/kmsd $(DESTDIR)$(PREFIX)/bin/kmsd
+	for m in $(wildcard docs/*.1); do install -Dm644 $$m $(DESTDIR)$(PREFIX)/share/man/man1/$${m##*/}; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/kmsvol $(DESTDIR)$(PREFIX)/bin/kmsd
+	rm -f $(patsubst docs/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/*.1))
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf build build-*
+
+.PRECIOUS: $(B)/%.o $(B)/%.a
+.DELETE_ON_ERROR:
+-include $(patsubst %.c,$(B)/%.d,$(ALL_SRC))

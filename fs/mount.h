@@ -1,0 +1,38 @@
+/* What `kmsvol mount` runs: the daemon behind a mounted volume, and asking it things. */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keywatch.h"
+#include "kms.h"
+
+struct err;
+struct kms_json;
+
+struct mount_options {
+	const char *volume_dir;
+	const char *mountpoint;
+	bool foreground;
+	bool read_only;
+	bool allow_other;
+	struct keywatch_config watch;
+	struct kms_config kms;
+};
+
+/*
+ * Mount and serve. In the foreground: returns when unmounted. Else: returns in the calling process
+ * when the mount is there (0) or has failed (-errno with the daemon's sentence), and the daemon
+ * goes on in a session of its own, its messages to syslog.
+ */
+int mount_run(const struct mount_options *options, struct err *err);
+
+/*
+ * Ask the daemon of a mounted volume through its control socket: one JSON object there, one back,
+ * which the caller owns. -ENOTCONN: no daemon runs for it.
+ */
+int mount_control(const char *volume_dir, const struct kms_json *request,
+		  struct kms_json **ret_reply, struct err *err);
+
+#endif

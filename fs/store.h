@@ -1,0 +1,98 @@
+/*
+ * The volume store: the blocks of one volume, encrypted in a log, in a directory. Knows no KMS and no
+ * FUSE; it is given the data key. See DESIGN.md.
+ */
+#ifndef FS_STORE_H
+#define FS_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "blockcrypt.h"
+
+struct err;
+struct secret;
+struct store;
+
+#define STORE_DATA_KEY_LEN   64			     /* bytes */
+#define STORE_BLOCK_SIZE_MIN 4096
+#define STORE_BLOCK_SIZE_MAX 65536
+#define STORE_SIZE_MAX	     (64ULL << 40)	     /* bytes */
+#define STORE_IO_MAX	     (1024 * 1024)	     /* bytes that one record holds; larger I/O is split */
+
+/* What is fixed when a volume is made, and stands in its header. */
+struct store_geometry {
+	uint64_t size_bytes;	/* a multiple of block_size, 1 block to STORE_SIZE_MAX */
+	uint32_t block_size;	/* a power of two, STORE_BLOCK_SIZE_MIN to STORE_BLOCK_SIZE_MAX */
+	enum blockcrypt_cipher cipher;
+	uint64_t segment_size;	/* bytes; 0: store_geometry_check() sets the default for the size */
+	char volume_id[32];	/* "vol-..." */
+};
+
+/*
+ * Check the members against each other and fill in segment_size when 0. -EINVAL with a sentence that
+ * names the member and its limits.
+ */
+int store_geometry_check(struct store_geometry *geometry, struct err *err);
+
+/*
+ * Lay an empty store (segments/, map, roots) into the existing directory @dir, durably.
+ * @data_key: STORE_DATA_KEY_LEN bytes, borrowed. What was made is left behind on failure.
+ */
+int store_create(const char *dir, const struct store_geometry *geometry,
+		 const struct secret *data_key, struct err *err);
+
+/*
+ * Open: load the last checkpoint, replay the log behind it. The keys are derived from @data_key
+ * (borrowed, not kept). The caller holds the volume's lock. @read_only: nothing on disk is changed
+ * and writes are refused with -EROFS.
+ * -EBADMSG damaged (tag, checksum), -EUCLEAN makes no sense, -ENOENT a part is missing, -EIO, ...
+ */
+int store_open(const char *dir, const struct store_geometry *geometry,
+	       const struct secret *data_key, bool read_only, struct store **ret_store,
+	       struct err *err);
+
+/*
+ * Flush, write a checkpoint, wipe every key and free. No other call may be under way. NULL is
+ * allowed. The store is gone also on failure, which says that what was not flushed may be lost
+ * (-EIO, -ENOSPC: only the checkpoint is missing and the next open replays).
+ */
+int store_close(struct store *store, struct err *err);
+
+/*
+ * I/O in bytes, any offset and length within the volume (the caller clamps; past the end is -EINVAL).
+ * Any thread, any number at once. Errors, with a sentence in @err: -EBADMSG data damaged (nothing
+ * is served: @buf is wiped), -EIO the disk, -ENOSPC the backing filesystem is full (the volume stays
+ * whole, later writes may succeed), -EROFS opened read-only or writing has stopped after an error.
+ * A write or discard that fails part of the way may have changed some of its blocks.
+ */
+int store_read(struct store *store, uint64_t off, size_t len, uint8_t *buf, struct err *err);
+int store_write(struct store *store, uint64_t off, size_t len, const uint8_t *buf, struct err *err);
+
+/* The range reads as zeros from now on, and its space is dead. Parts of blocks are zeroed. */
+int store_discard(struct store *store, uint64_t off, uint64_t len, struct err *err);
+
+/* All that was acknowledged before this call is durable when it returns 0. */
+int store_flush(struct store *store, struct err *err);
+
+/*
+ * First offset at or behind @off with data (or, @hole, without), in steps of blocks; the end of the
+ * volume counts as a hole. -ENXIO: none (@off at or past the end, or no data behind it).
+ */
+int store_seek(struct store *store, uint64_t off, bool hole, uint64_t *ret_off);
+
+struct store_stats {
+	uint64_t mapped_bytes;	/* blocks that hold data, times the block size */
+	uint64_t log_bytes;	/* all records in all segments, as stored */
+	uint64_t segments;	/* files */
+	uint64_t checkpoint;	/* number of the last one */
+	uint64_t flushes;	/* fsyncs that reached the disk */
+	uint64_t replayed_records; /* at this open */
+	uint64_t replayed_bytes;
+	bool writing_stopped;	/* after an I/O error, until opened anew */
+};
+
+void store_stats(struct store *store, struct store_stats *ret_stats);
+
+#endif

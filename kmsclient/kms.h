@@ -1,0 +1,154 @@
+/*
+ * The AWS KMS client: one object, the operations this project needs, errors that can be acted upon.
+ */
+#ifndef KMSCLIENT_KMS_H
+#define KMSCLIENT_KMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct kms;
+struct secret;
+
+/* AWS KMS API Reference, shapes of the request members. */
+#define KMS_KEY_ID_MAX	     2048 /* characters */
+#define KMS_BLOB_MAX	     6144 /* bytes of a CiphertextBlob */
+#define KMS_CONTEXT_MAX	     8192 /* bytes of all names and values */
+#define KMS_GRANT_TOKEN_MAX  8192
+#define KMS_GRANT_ID_MAX     128
+#define KMS_MATERIAL_ID_MAX  64
+#define KMS_DATA_KEY_MAX     1024 /* bytes */
+
+/* What a failed call means for the one who made it. */
+enum kms_fault {
+	KMS_FAULT_NONE,	     /* no error, or not one of KMS's */
+	KMS_FAULT_REFUSED,   /* KMS answered, and the key cannot be used: disabled, pending deletion,
+				denied, not found, ... Trying again soon does not help. */
+	KMS_FAULT_TRANSIENT, /* throttled, 5xx, time-out, network, TLS: nothing is known of the key */
+	KMS_FAULT_WRONG_CALL /* our request or set-up is at fault: validation, signature, clock,
+				credentials that cannot be had */
+};
+
+/* Where to ask and for how long. All zero: everything from the environment and the AWS files. */
+struct kms_config {
+	const char *region;   /* NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile */
+	const char *endpoint; /* NULL: AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL, the profile, else
+				 https://kms.REGION.amazonaws.com */
+	const char *profile;  /* NULL: AWS_PROFILE, else "default" */
+	unsigned timeout_ms;  /* one try; 0: 10,000 */
+	unsigned tries;	      /* 0: AWS_MAX_ATTEMPTS, else 3 */
+};
+
+struct kms_pair {
+	const char *name;
+	const char *value;
+};
+
+/* An encryption context; order does not matter. NULL or count 0: none. */
+struct kms_context {
+	const struct kms_pair *pairs;
+	size_t count;
+};
+
+/* Bytes that KMS returned; bytes is owned, kms_blob_free() empties it. */
+struct kms_blob {
+	uint8_t *bytes;
+	size_t len;
+};
+
+void kms_blob_free(struct kms_blob *blob);
+
+/* What DescribeKey says of a key (AWS KMS API Reference, KeyMetadata). */
+struct kms_key_metadata {
+	char arn[KMS_KEY_ID_MAX + 1];
+	char key_id[KMS_KEY_ID_MAX + 1];
+	char state[32]; /* "Enabled", "Disabled", "PendingDeletion", ... */
+	char usage[32]; /* "ENCRYPT_DECRYPT", ... */
+	char spec[32];	/* "SYMMETRIC_DEFAULT", ... */
+	char manager[32];
+	bool enabled;
+	double deletion_date; /* seconds since 1970; 0: none */
+};
+
+/* CreateGrant's request. NULL members are left out. */
+struct kms_grant_request {
+	const char *key_id;
+	const char *grantee_principal;
+	const char *retiring_principal;
+	const char *const *operations; /* NULL-terminated: "Decrypt", ... */
+	const struct kms_context *context_subset;
+	const struct kms_context *context_equals;
+	const char *name;
+};
+
+struct kms_grant {
+	char id[KMS_GRANT_ID_MAX + 1];
+	char token[KMS_GRANT_TOKEN_MAX + 1];
+};
+
+/*
+ * A client. No network yet; credentials are looked for at the first call. @config (NULL: all
+ * defaults) is copied. -EINVAL: no region or endpoint to be found (the sentence says where it was
+ * looked for).
+ */
+int kms_open(const struct kms_config *config, struct kms **ret_kms, struct err *err);
+void kms_close(struct kms *kms);
+void kms_closep(struct kms **kms);
+
+/* The endpoint URL and region in use; the client's. */
+const char *kms_endpoint(const struct kms *kms);
+const char *kms_region(const struct kms *kms);
+
+/* Drop connections and buffers, wiping what they held. The next call makes new ones. */
+void kms_forget(struct kms *kms);
+
+/* Make a call of another thread, or one to come, end early with a transient fault; and undo that. */
+void kms_cancel(struct kms *kms);
+void kms_uncancel(struct kms *kms);
+
+/*
+ * The operations. Each is one AWS KMS API call with the SDKs' standard retries. Any thread; calls on
+ * one client run one after the other. On failure: -EKEYREJECTED refused, -ENOKEY no such key (also
+ * refused), -ETIMEDOUT transient, -EACCES no credentials, -EINVAL wrong call, -ENOMEM; @err keeps
+ * AWS's exception name, text, HTTP status and request id, and kms_fault() sorts it.
+ */
+
+/* @key_id may be NULL (the blob names its key). The caller owns *@ret_plaintext. */
+int kms_decrypt(struct kms *kms, const uint8_t *blob, size_t blob_len,
+		const struct kms_context *context, const char *key_id,
+		struct secret **ret_plaintext, struct err *err);
+
+/* @bytes: 1 to KMS_DATA_KEY_MAX. @ret_key_arn has room for KMS_KEY_ID_MAX + 1, or is NULL. */
+int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key_id, unsigned bytes,
+					    const struct kms_context *context,
+					    struct kms_blob *ret_blob, char *ret_key_arn,
+					    struct err *err);
+
+int kms_describe_key(struct kms *kms, const char *key_id, struct kms_key_metadata *ret_metadata,
+		     struct err *err);
+
+int kms_create_grant(struct kms *kms, const struct kms_grant_request *request,
+		     struct kms_grant *ret_grant, struct err *err);
+
+/* By token, or by key ARN and grant id with @token NULL. */
+int kms_retire_grant(struct kms *kms, const char *token, const char *key_arn, const char *grant_id,
+		     struct err *err);
+
+struct kms_re_encrypt_request {
+	const uint8_t *blob;
+	size_t blob_len;
+	const char *source_key_id; /* NULL: as the blob says */
+	const char *destination_key_id;
+	const struct kms_context *source_context;
+	const struct kms_context *destination_context;
+};
+
+int kms_re_encrypt(struct kms *kms, const struct kms_re_encrypt_request *request,
+		   struct kms_blob *ret_blob, char *ret_key_arn, struct err *err);
+
+/* What the error of a call above means. */
+enum kms_fault kms_fault(const struct err *err);
+
+#endif
