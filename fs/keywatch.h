@@ -20,16 +20,16 @@ enum keywatch_state {
 
 /* What happens to I/O when the key is lost. */
 enum keywatch_reaction {
-	KEYWATCH_NONE,	    /* mounted volumes live on */
+	KEYWATCH_NONE,	       /* mounted volumes live on */
 	KEYWATCH_READ_ONLY_IO, /* reads served, writes EROFS */
-	KEYWATCH_ERROR,	    /* EIO */
-	KEYWATCH_HANG,	    /* requests wait */
+	KEYWATCH_ERROR,	       /* EIO */
+	KEYWATCH_HANG,	       /* requests wait */
 };
 
 struct keywatch_config {
 	enum keywatch_reaction reaction;
 	uint64_t check_interval_ms;
-	uint64_t grace_ms;	    /* in WARNED before the reaction */
+	uint64_t grace_ms;	      /* in WARNED before the reaction */
 	uint64_t kms_outage_grace_ms; /* transient failures for longer than this count as loss */
 	bool recover_manually;
 	uint64_t recover_delay_ms;  /* from the first good check to STARTING */

@@ -15,19 +15,19 @@ struct err;
 struct secret;
 struct store;
 
-#define STORE_DATA_KEY_LEN   64			     /* bytes */
+#define STORE_DATA_KEY_LEN   64 /* bytes */
 #define STORE_BLOCK_SIZE_MIN 4096
 #define STORE_BLOCK_SIZE_MAX 65536
-#define STORE_SIZE_MAX	     (64ULL << 40)	     /* bytes */
-#define STORE_IO_MAX	     (1024 * 1024)	     /* bytes that one record holds; larger I/O is split */
+#define STORE_SIZE_MAX	     (64ULL << 40) /* bytes */
+#define STORE_IO_MAX	     (1024 * 1024) /* bytes that one record holds; larger I/O is split */
 
 /* What is fixed when a volume is made, and stands in its header. */
 struct store_geometry {
-	uint64_t size_bytes;	/* a multiple of block_size, 1 block to STORE_SIZE_MAX */
-	uint32_t block_size;	/* a power of two, STORE_BLOCK_SIZE_MIN to STORE_BLOCK_SIZE_MAX */
+	uint64_t size_bytes; /* a multiple of block_size, 1 block to STORE_SIZE_MAX */
+	uint32_t block_size; /* a power of two, STORE_BLOCK_SIZE_MIN to STORE_BLOCK_SIZE_MAX */
 	enum blockcrypt_cipher cipher;
-	uint64_t segment_size;	/* bytes; 0: store_geometry_check() sets the default for the size */
-	char volume_id[32];	/* "vol-..." */
+	uint64_t segment_size; /* bytes; 0: store_geometry_check() sets the default for the size */
+	char volume_id[32];    /* "vol-..." */
 };
 
 /*
@@ -82,15 +82,31 @@ int store_flush(struct store *store, struct err *err);
  */
 int store_seek(struct store *store, uint64_t off, bool hole, uint64_t *ret_off);
 
+struct disk;
+
+/*
+ * store_create() and store_open() on a disk other than a directory, for tests. The store borrows
+ * @disk.
+ */
+int store_create_on(struct disk *disk, const struct store_geometry *geometry,
+		    const struct secret *data_key, struct err *err);
+int store_open_on(struct disk *disk, const struct store_geometry *geometry,
+		  const struct secret *data_key, bool read_only, struct store **ret_store,
+		  struct err *err);
+
+/* Write a checkpoint now. It is done from time to time by itself. Errors as store_flush(). */
+int store_checkpoint(struct store *store, struct err *err);
+
 struct store_stats {
-	uint64_t mapped_bytes;	/* blocks that hold data, times the block size */
-	uint64_t log_bytes;	/* all records in all segments, as stored */
-	uint64_t segments;	/* files */
-	uint64_t checkpoint;	/* number of the last one */
-	uint64_t flushes;	/* fsyncs that reached the disk */
+	uint64_t mapped_bytes;	   /* blocks that hold data, times the block size */
+	uint64_t log_bytes;	   /* all records in all segments, as stored */
+	uint64_t segments;	   /* files */
+	uint64_t checkpoint;	   /* number of the last one */
+	uint64_t flushes;	   /* fsyncs that reached the disk */
 	uint64_t replayed_records; /* at this open */
 	uint64_t replayed_bytes;
-	bool writing_stopped;	/* after an I/O error, until opened anew */
+	bool writing_stopped; /* after an I/O error, until opened anew */
+	char notice[256];     /* what was found amiss and got around, "" for nothing */
 };
 
 void store_stats(struct store *store, struct store_stats *ret_stats);

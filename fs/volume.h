@@ -21,19 +21,19 @@ struct secret;
 struct volume_header {
 	struct store_geometry geometry;
 	char key_arn[KMS_KEY_ID_MAX + 1];
-	struct kms_blob wrapped_key;	/* owned */
-	struct kms_pair *pairs;		/* encryption context, owned; aws:ebs:id first */
+	struct kms_blob wrapped_key; /* owned */
+	struct kms_pair *pairs;	     /* encryption context, owned; aws:ebs:id first */
 	size_t pair_count;
-	char parent_snapshot[32];	/* "" for none */
-	int64_t created;		/* seconds since 1970 */
+	char parent_snapshot[32]; /* "" for none */
+	int64_t created;	  /* seconds since 1970 */
 	uint8_t mac[32];
 };
 
 struct volume_create_options {
 	uint64_t size_bytes;
-	uint32_t block_size;		/* 0: 4096 */
+	uint32_t block_size; /* 0: 4096 */
 	enum blockcrypt_cipher cipher;
-	const char *key_id;		/* any form that GenerateDataKey takes */
+	const char *key_id;		   /* any form that GenerateDataKey takes */
 	const struct kms_context *context; /* the user's pairs; NULL: none */
 };
 

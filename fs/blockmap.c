@@ -1,0 +1,389 @@
+/*
+ * The block map as one sparse mapping.
+ *
+ * entries is a reserved range of address space, 8 bytes a block, that the kernel fills with zero pages
+ * as they are touched: nothing is spent on blocks never written, and an emptied page is given back.
+ * A leaf is a page's worth of entries. Its changes run under one of LOCKS mutexes; readers take none,
+ * since an entry is read and written as one word.
+ *
+ *   leaf is    | epoch           | frozen   | meaning
+ *   clean      | 0               | NULL     | as the last checkpoint has it
+ *   dirty      | the map's       | NULL     | changed since the last freeze
+ *   frozen     | the one before  | NULL     | to be taken; still as at the freeze
+ *   both       | the map's       | its copy | to be taken from the copy; changed since
+ */
+#include "blockmap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "err.h"
+#include "segment.h"
+
+#define LOCKS	   256
+#define ENTRIES	   FORMAT_PAGE_ENTRIES
+#define LEAF_BYTES (ENTRIES * sizeof(uint64_t))
+
+struct leaf {
+	uint64_t version; /* at the last durable checkpoint; changed by the checkpointer only */
+	uint64_t *frozen; /* guarded by the leaf's lock, as is the rest */
+	uint32_t epoch;
+	uint32_t mapped;
+};
+
+struct leaf_list {
+	uint64_t *leaves;
+	size_t count;
+	size_t room;
+};
+
+struct blockmap {
+	uint64_t blocks;	      /* fixed at new */
+	uint64_t leaf_count;	      /* fixed at new */
+	uint32_t slot_units;	      /* fixed at new */
+	struct segment_table *table;  /* fixed at new */
+	_Atomic(uint64_t) *entries;   /* entries of a leaf are written under its lock */
+	struct leaf *leaves;	      /* see struct leaf */
+	atomic_uint_least64_t mapped; /* in all leaves */
+	atomic_uint epoch;	      /* from 1; changed by blockmap_freeze() only */
+	pthread_mutex_t locks[LOCKS];
+	pthread_mutex_t dirty_lock; /* guards the rest; taken inside a leaf's lock */
+	struct leaf_list dirty;
+	bool overflowed;     /* dirty is not complete: no memory for it */
+	atomic_bool spoiled; /* a frozen leaf could not be kept: that checkpoint must fail */
+};
+
+static void *reserve(uint64_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	(void)madvise(p, bytes, MADV_NOHUGEPAGE); /* a huge page would cost what sparseness saves */
+	(void)madvise(p, bytes, MADV_DONTDUMP);	  /* only keeps core files small */
+	return p;
+}
+
+static uint64_t entries_bytes(const struct blockmap *m)
+{
+	return m->leaf_count * LEAF_BYTES;
+}
+
+static uint64_t leaves_bytes(const struct blockmap *m)
+{
+	return m->leaf_count * sizeof(struct leaf);
+}
+
+int blockmap_new(uint64_t blocks, uint32_t slot_len, struct segment_table *table,
+		 struct blockmap **ret_map, struct err *err)
+{
+	struct blockmap *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return err_set(err, ENOMEM, "block map: out of memory");
+	m->blocks = blocks;
+	m->leaf_count = (blocks + ENTRIES - 1) / ENTRIES;
+	m->slot_units = slot_len / FORMAT_UNIT;
+	m->table = table;
+	atomic_init(&m->epoch, 1);
+	for (size_t i = 0; i < LOCKS; i++)
+		pthread_mutex_init(&m->locks[i], NULL);
+	pthread_mutex_init(&m->dirty_lock, NULL);
+	m->entries = reserve(entries_bytes(m));
+	m->leaves = reserve(leaves_bytes(m));
+	if (!m->entries || !m->leaves) {
+		uint64_t want = entries_bytes(m) + leaves_bytes(m);
+
+		blockmap_free(m);
+		return err_set(err, ENOMEM,
+			       "block map: cannot reserve %llu bytes of address space; see "
+			       "'ulimit -v' and vm.overcommit_memory",
+			       (unsigned long long)want);
+	}
+	*ret_map = m;
+	return 0;
+}
+
+void blockmap_free(struct blockmap *map)
+{
+	if (!map)
+		return;
+	for (size_t i = 0; i < map->dirty.count && map->leaves; i++)
+		free(map->leaves[map->dirty.leaves[i]].frozen);
+	free(map->dirty.leaves);
+	if (map->entries)
+		(void)munmap(map->entries, entries_bytes(map)); /* our own mapping */
+	if (map->leaves)
+		(void)munmap(map->leaves, leaves_bytes(map)); /* our own mapping */
+	for (size_t i = 0; i < LOCKS; i++)
+		pthread_mutex_destroy(&map->locks[i]);
+	pthread_mutex_destroy(&map->dirty_lock);
+	free(map);
+}
+
+uint64_t blockmap_get(const struct blockmap *map, uint64_t lba)
+{
+	return atomic_load_explicit(&map->entries[lba], memory_order_acquire);
+}
+
+static int list_add_locked(struct leaf_list *list, uint64_t leaf)
+{
+	if (list->count == list->room) {
+		size_t room = list->room ? list->room * 2 : 64;
+		uint64_t *p = realloc(list->leaves, room * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		list->leaves = p;
+		list->room = room;
+	}
+	list->leaves[list->count++] = leaf;
+	return 0;
+}
+
+/*
+ * Before a leaf changes: put it on the dirty list, and keep what a checkpoint under way still has
+ * to take. The caller holds the leaf's lock.
+ */
+static void touch_locked(struct blockmap *m, uint64_t index)
+{
+	struct leaf *leaf = &m->leaves[index];
+	uint32_t epoch = atomic_load(&m->epoch);
+
+	if (leaf->epoch == epoch)
+		return;
+	if (leaf->epoch != 0) {
+		leaf->frozen = malloc(LEAF_BYTES);
+		if (leaf->frozen)
+			memcpy(leaf->frozen, (void *)&m->entries[index * ENTRIES], LEAF_BYTES);
+		else
+			atomic_store(&m->spoiled, true);
+	}
+	leaf->epoch = epoch;
+	pthread_mutex_lock(&m->dirty_lock);
+	if (list_add_locked(&m->dirty, index) < 0)
+		m->overflowed = true;
+	pthread_mutex_unlock(&m->dirty_lock);
+}
+
+/* Tell the segments of @count old entries from @old on that they have lost those blocks. */
+static void release_old(struct blockmap *m, _Atomic(uint64_t) *old, unsigned count)
+{
+	for (unsigned i = 0; i < count;) {
+		uint64_t seq = atomic_load_explicit(&old[i], memory_order_relaxed);
+		unsigned n = 1;
+
+		while (i + n < count &&
+		       format_seq_segment(atomic_load_explicit(
+			       &old[i + n], memory_order_relaxed)) == format_seq_segment(seq))
+			n++;
+		if (format_seq_segment(seq))
+			(void)segment_live_add(m->table, format_seq_segment(seq), -(int64_t)n,
+					       0); /* it had live blocks, so it is there */
+		i += n;
+	}
+}
+
+/* Change entries within one leaf, whose lock the caller holds. */
+static void set_in_leaf_locked(struct blockmap *m, uint64_t lba, unsigned count, uint64_t seq)
+{
+	struct leaf *leaf = &m->leaves[lba / ENTRIES];
+	uint32_t had = 0;
+
+	touch_locked(m, lba / ENTRIES);
+	for (unsigned i = 0; i < count; i++)
+		had += atomic_load_explicit(&m->entries[lba + i], memory_order_relaxed) != 0;
+	release_old(m, &m->entries[lba], count);
+	for (unsigned i = 0; i < count; i++)
+		atomic_store_explicit(&m->entries[lba + i],
+				      seq ? seq + (uint64_t)i * m->slot_units : 0,
+				      memory_order_release);
+	leaf->mapped += (seq ? count : 0) - had;
+	atomic_fetch_add(&m->mapped, (seq ? count : 0) - (uint64_t)had);
+	if (leaf->mapped == 0) /* all entries are zero: give the page back; it reads as zeros */
+		(void)madvise((void *)&m->entries[lba / ENTRIES * ENTRIES], LEAF_BYTES,
+			      MADV_DONTNEED);
+}
+
+void blockmap_set(struct blockmap *map, uint64_t lba, uint64_t count, uint64_t seq)
+{
+	if (seq) /* before the map shows them, so that their segment is never thought dead */
+		(void)segment_live_add(map->table, format_seq_segment(seq), (int64_t)count,
+				       format_seq_off(seq) + count * map->slot_units * FORMAT_UNIT);
+	while (count) {
+		uint64_t index = lba / ENTRIES;
+		uint64_t n = ENTRIES - lba % ENTRIES;
+		pthread_mutex_t *lock = &map->locks[index % LOCKS];
+
+		if (n > count)
+			n = count;
+		pthread_mutex_lock(lock);
+		if (seq || map->leaves[index].mapped) /* a hole stays one at no cost */
+			set_in_leaf_locked(map, lba, (unsigned)n, seq);
+		pthread_mutex_unlock(lock);
+		lba += n;
+		count -= n;
+		if (seq)
+			seq += n * map->slot_units;
+	}
+}
+
+uint64_t blockmap_seek(const struct blockmap *map, uint64_t lba, int hole)
+{
+	while (lba < map->blocks) {
+		if (lba % ENTRIES == 0 &&
+		    __atomic_load_n(&map->leaves[lba / ENTRIES].mapped, __ATOMIC_RELAXED) == 0) {
+			if (hole)
+				return lba;
+			lba += ENTRIES;
+			continue;
+		}
+		if ((blockmap_get(map, lba) == 0) == (hole != 0))
+			return lba;
+		lba++;
+	}
+	return map->blocks;
+}
+
+uint64_t blockmap_mapped(const struct blockmap *map)
+{
+	return atomic_load(&map->mapped);
+}
+
+uint64_t blockmap_leaves(const struct blockmap *map)
+{
+	return map->leaf_count;
+}
+
+uint64_t blockmap_dirty(struct blockmap *map)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&map->dirty_lock);
+	n = map->dirty.count;
+	pthread_mutex_unlock(&map->dirty_lock);
+	return n;
+}
+
+int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
+		       const uint64_t entries[FORMAT_PAGE_ENTRIES])
+{
+	uint64_t slot_bytes = map->slot_units * FORMAT_UNIT;
+	struct leaf *l = &map->leaves[leaf];
+
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		uint64_t seq = entries[i];
+
+		if (!seq)
+			continue;
+		if (leaf * ENTRIES + i >= map->blocks)
+			return -EUCLEAN;
+		if (segment_live_add(map->table, format_seq_segment(seq), 1,
+				     format_seq_off(seq) + slot_bytes) < 0)
+			return -ENOENT;
+		atomic_store_explicit(&map->entries[leaf * ENTRIES + i], seq, memory_order_relaxed);
+		l->mapped++;
+	}
+	l->version = version;
+	atomic_fetch_add(&map->mapped, l->mapped);
+	return 0;
+}
+
+uint64_t blockmap_leaf_version(const struct blockmap *map, uint64_t leaf)
+{
+	return map->leaves[leaf].version;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The dirty list by looking at every leaf, when it could not be kept. */
+static int rebuild_dirty_locked(struct blockmap *m)
+{
+	uint32_t epoch = atomic_load(&m->epoch);
+
+	m->dirty.count = 0;
+	for (uint64_t i = 0; i < m->leaf_count; i++)
+		if (m->leaves[i].epoch == epoch && list_add_locked(&m->dirty, i) < 0)
+			return -ENOMEM;
+	m->overflowed = false;
+	return 0;
+}
+
+int blockmap_freeze(struct blockmap *map, uint64_t **ret_leaves, size_t *ret_count)
+{
+	struct leaf_list list;
+
+	pthread_mutex_lock(&map->dirty_lock);
+	if (map->overflowed && rebuild_dirty_locked(map) < 0) {
+		pthread_mutex_unlock(&map->dirty_lock);
+		return -ENOMEM;
+	}
+	list = map->dirty;
+	memset(&map->dirty, 0, sizeof(map->dirty));
+	pthread_mutex_unlock(&map->dirty_lock);
+	atomic_fetch_add(&map->epoch, 1);
+	atomic_store(&map->spoiled, false);
+	if (list.count)
+		qsort(list.leaves, list.count, sizeof(*list.leaves), by_value);
+	*ret_leaves = list.leaves;
+	*ret_count = list.count;
+	return 0;
+}
+
+unsigned blockmap_take(struct blockmap *map, uint64_t leaf,
+		       uint64_t ret_entries[FORMAT_PAGE_ENTRIES])
+{
+	pthread_mutex_t *lock = &map->locks[leaf % LOCKS];
+	struct leaf *l = &map->leaves[leaf];
+	unsigned mapped = 0;
+
+	pthread_mutex_lock(lock);
+	if (l->frozen) {
+		memcpy(ret_entries, l->frozen, LEAF_BYTES);
+		free(l->frozen);
+		l->frozen = NULL;
+	} else {
+		memcpy(ret_entries, (void *)&map->entries[leaf * ENTRIES], LEAF_BYTES);
+		l->epoch = 0;
+	}
+	pthread_mutex_unlock(lock);
+	for (unsigned i = 0; i < ENTRIES; i++)
+		mapped += ret_entries[i] != 0;
+	return mapped;
+}
+
+void blockmap_commit(struct blockmap *map, uint64_t leaf, uint64_t version)
+{
+	map->leaves[leaf].version = version;
+}
+
+bool blockmap_spoiled(const struct blockmap *map)
+{
+	return atomic_load(&map->spoiled);
+}
+
+void blockmap_thaw(struct blockmap *map, uint64_t leaf)
+{
+	pthread_mutex_t *lock = &map->locks[leaf % LOCKS];
+	struct leaf *l = &map->leaves[leaf];
+
+	pthread_mutex_lock(lock);
+	free(l->frozen); /* what is newer goes into the next checkpoint */
+	l->frozen = NULL;
+	if (l->epoch != atomic_load(&map->epoch)) {
+		l->epoch = 0; /* not to be kept for the checkpoint that failed */
+		touch_locked(map, leaf);
+	}
+	pthread_mutex_unlock(lock);
+}

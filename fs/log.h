@@ -1,0 +1,89 @@
+/*
+ * The log: its head, who may change which blocks, what is durable. All that changes a block goes
+ * claim -> reserve -> write -> publish in the map -> done -> release; see DESIGN.md, "One ordering rule".
+ */
+#ifndef FS_LOG_H
+#define FS_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format.h"
+
+struct disk;
+struct err;
+struct log;
+struct segment;
+struct segment_table;
+
+/* A range of blocks that one thread is changing. On its stack, all members the log's. */
+struct log_claim {
+	uint64_t lba;
+	uint64_t count;
+	uint64_t seq; /* of the record being written; 0: none */
+	struct log_claim *next, **at;
+};
+
+/* Where a record goes. */
+struct log_place {
+	struct segment *segment; /* held until log_done() */
+	uint64_t off;		 /* in the segment's file */
+	uint64_t seq;
+	uint64_t durable; /* for its header */
+};
+
+/*
+ * A log whose head is the new segment @first. @disk and @table must outlive it. *@ret_log is the
+ * caller's. A thread of its own keeps a spare segment and room ahead of the head.
+ */
+int log_new(struct disk *disk, struct segment_table *table, uint64_t segment_size, uint32_t first,
+	    struct log **ret_log, struct err *err);
+
+/* Stop the thread, cut the head to its length, drop the spare, free. NULL is allowed. */
+void log_free(struct log *log);
+
+/*
+ * Claim a range; waits while another claim overlaps it, so there is at most one change under way per
+ * block. A thread holds one claim at a time.
+ */
+void log_claim(struct log *log, struct log_claim *claim, uint64_t lba, uint64_t count);
+void log_release(struct log *log, struct log_claim *claim);
+
+/*
+ * The next @len bytes of the log for the claim's next record; @len is a multiple of FORMAT_UNIT. The
+ * record counts as being written until log_done(), which every flush behind it waits for.
+ * -ENOSPC the backing filesystem is full (nothing is reserved, later calls may succeed), -EROFS
+ * writing has stopped, -EIO and others: the next segment could not be made.
+ */
+int log_reserve(struct log *log, struct log_claim *claim, size_t len, struct log_place *ret_place,
+		struct err *err);
+
+/*
+ * The record is written and the map shows it; or, with @result negative, it could not be written, and
+ * writing stops for good (the log has a hole that no replay gets across).
+ */
+void log_done(struct log *log, struct log_claim *claim, struct log_place *place, int result);
+
+/* Everything done before this call is durable when it returns 0. -EROFS, -EIO: writing has stopped. */
+int log_flush(struct log *log, struct err *err);
+
+/*
+ * Wait until nothing is being written and hold all reservations until log_thaw(). *@ret_seq: the end of
+ * the log, where replay starts after a checkpoint made of the map as it is now.
+ */
+void log_freeze(struct log *log, uint64_t *ret_seq);
+void log_thaw(struct log *log);
+
+/* 0, or the reason (positive errno) why writing has stopped. */
+int log_stopped(struct log *log);
+void log_stop(struct log *log, int num, const char *why);
+/* The sentence for it. */
+int log_stopped_err(struct log *log, struct err *err);
+
+/* The smallest id not used, the spare counted; bytes appended since log_new(); flushes done. */
+uint32_t log_next_segment(struct log *log);
+uint64_t log_appended(struct log *log);
+uint64_t log_flushes(struct log *log);
+
+#endif

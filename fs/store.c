@@ -1,0 +1,371 @@
+/*
+ * The life of a store: made, opened (checkpoint, replay), checkpointed from time to time, closed. Its
+ * I/O is in store_io.c.
+ */
+#include "store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blockmap.h"
+#include "checkpoint.h"
+#include "disk.h"
+#include "err.h"
+#include "format.h"
+#include "log.h"
+#include "replay.h"
+#include "secret.h"
+#include "segment.h"
+#include "store_internal.h"
+
+#define SEGMENT_SIZE_MIN (64ULL << 20)
+#define SEGMENTS_WANTED	 4096		/* a volume written once has about so many at the most */
+#define CHECKPOINT_BYTES (512ULL << 20) /* of log between checkpoints: bounds the replay */
+
+static bool power_of_two(uint64_t v)
+{
+	return v && (v & (v - 1)) == 0;
+}
+
+int store_geometry_check(struct store_geometry *geometry, struct err *err)
+{
+	struct store_geometry *g = geometry;
+
+	if (!power_of_two(g->block_size) || g->block_size < STORE_BLOCK_SIZE_MIN ||
+	    g->block_size > STORE_BLOCK_SIZE_MAX)
+		return err_set(err, EINVAL,
+			       "block size '%" PRIu32 "' is not a power of two in %d..%d",
+			       g->block_size, STORE_BLOCK_SIZE_MIN, STORE_BLOCK_SIZE_MAX);
+	if (g->size_bytes == 0)
+		return err_set(err, EINVAL,
+			       "size '0' is too small: at least one block of %" PRIu32 " bytes",
+			       g->block_size);
+	if (g->size_bytes > STORE_SIZE_MAX)
+		return err_set(err, EINVAL, "size '%" PRIu64 "' is larger than 64 TiB (%llu)",
+			       g->size_bytes, STORE_SIZE_MAX);
+	if (g->size_bytes % g->block_size)
+		return err_set(err, EINVAL,
+			       "size '%" PRIu64 "' is not a multiple of the block size %" PRIu32,
+			       g->size_bytes, g->block_size);
+	if (!blockcrypt_name(g->cipher))
+		return err_set(err, EINVAL, "cipher '%d' is unknown", (int)g->cipher);
+	if (g->segment_size == 0) {
+		g->segment_size = SEGMENT_SIZE_MIN;
+		while (g->segment_size < FORMAT_SEGMENT_MAX &&
+		       g->segment_size < g->size_bytes / SEGMENTS_WANTED)
+			g->segment_size *= 2;
+	}
+	if (!power_of_two(g->segment_size) || g->segment_size < 4 * STORE_IO_MAX ||
+	    g->segment_size > FORMAT_SEGMENT_MAX)
+		return err_set(err, EINVAL,
+			       "segment size '%" PRIu64 "' is not a power of two in "
+			       "%d..%llu",
+			       g->segment_size, 4 * STORE_IO_MAX, FORMAT_SEGMENT_MAX);
+	if (!memchr(g->volume_id, 0, sizeof(g->volume_id)) || !g->volume_id[0])
+		return err_set(err, EINVAL, "volume id is empty or too long");
+	return 0;
+}
+
+static int check_key(const struct secret *data_key, struct err *err)
+{
+	if (secret_len(data_key) == STORE_DATA_KEY_LEN)
+		return 0;
+	return err_set(err, EINVAL, "data key of %zu bytes: must be %d", secret_len(data_key),
+		       STORE_DATA_KEY_LEN);
+}
+
+int store_create_on(struct disk *disk, const struct store_geometry *geometry,
+		    const struct secret *data_key, struct err *err)
+{
+	struct store_geometry g = *geometry;
+	int r = store_geometry_check(&g, err);
+
+	if (r == 0)
+		r = check_key(data_key, err);
+	if (r < 0)
+		return r;
+	r = disk->ops->mkdir(disk, "segments");
+	if (r < 0)
+		return err_set(err, -r, "segments: cannot make the directory: %s", strerror(-r));
+	return checkpoint_create(disk, &g, data_key, err);
+}
+
+int store_create(const char *dir, const struct store_geometry *geometry,
+		 const struct secret *data_key, struct err *err)
+{
+	struct disk *disk;
+	int r = disk_open_dir(dir, &disk, err);
+
+	if (r < 0)
+		return r;
+	r = store_create_on(disk, geometry, data_key, err);
+	disk_free(disk);
+	return r;
+}
+
+/* Checkpoints. */
+
+int store_checkpoint(struct store *store, struct err *err)
+{
+	struct checkpoint_log at;
+	uint64_t *leaves = NULL, below;
+	size_t count = 0;
+	int r;
+
+	if (store->read_only)
+		return err_set(err, EROFS, "the volume is open for reading only");
+	pthread_mutex_lock(&store->checkpoint_lock);
+	atomic_store(&store->since_checkpoint, 0);
+	log_freeze(store->log, &at.replay);
+	r = blockmap_freeze(store->map, &leaves, &count);
+	log_thaw(store->log);
+	if (r < 0) {
+		pthread_mutex_unlock(&store->checkpoint_lock);
+		return err_set(err, ENOSPC, "checkpoint: out of memory");
+	}
+	at.next_segment = log_next_segment(store->log);
+	r = log_flush(store->log, err);
+	if (r == 0) {
+		r = checkpoint_write(store->checkpoint, store->map, leaves, count, &at, err);
+		if (r < 0 && r != -ENOSPC)
+			log_stop(store->log, -r, err ? err->msg : "a checkpoint failed");
+	} else {
+		for (size_t i = 0; i < count; i++)
+			blockmap_thaw(store->map, leaves[i]);
+	}
+	free(leaves);
+	if (r == 0) {
+		struct err ignored; /* what could not be unlinked is tried again next time */
+
+		below = checkpoint_previous_replay(store->checkpoint);
+		(void)segment_unlink_dead(store->table, format_seq_segment(below), &ignored);
+	}
+	pthread_mutex_unlock(&store->checkpoint_lock);
+	return r;
+}
+
+void store_appended(struct store *store, uint64_t bytes)
+{
+	uint64_t before = atomic_fetch_add(&store->since_checkpoint, bytes);
+
+	if (before >= CHECKPOINT_BYTES || before + bytes < CHECKPOINT_BYTES)
+		return;
+	pthread_mutex_lock(&store->thread_lock);
+	store->due = true;
+	pthread_cond_signal(&store->thread_work);
+	pthread_mutex_unlock(&store->thread_lock);
+}
+
+static void *write_checkpoints(void *arg)
+{
+	struct store *store = arg;
+	struct err err; /* a full disk passes; all else has stopped writing, which everyone sees */
+
+	pthread_mutex_lock(&store->thread_lock);
+	while (!store->ending) {
+		if (!store->due) {
+			pthread_cond_wait(&store->thread_work, &store->thread_lock);
+			continue;
+		}
+		store->due = false;
+		pthread_mutex_unlock(&store->thread_lock);
+		(void)store_checkpoint(store, &err);
+		pthread_mutex_lock(&store->thread_lock);
+	}
+	pthread_mutex_unlock(&store->thread_lock);
+	return NULL;
+}
+
+static void end_thread(struct store *store)
+{
+	if (!store->thread_runs)
+		return;
+	pthread_mutex_lock(&store->thread_lock);
+	store->ending = true;
+	pthread_cond_signal(&store->thread_work);
+	pthread_mutex_unlock(&store->thread_lock);
+	pthread_join(store->thread, NULL);
+	store->thread_runs = false;
+}
+
+/* Free whatever there is of a store. Nothing is written. */
+static void destroy(struct store *store)
+{
+	if (!store)
+		return;
+	end_thread(store);
+	store_workers_free(store);
+	log_free(store->log);
+	checkpoint_free(store->checkpoint);
+	blockmap_free(store->map);
+	segment_table_free(store->table);
+	if (store->owns_disk)
+		disk_free(store->disk);
+	pthread_cond_destroy(&store->thread_work);
+	pthread_mutex_destroy(&store->thread_lock);
+	pthread_cond_destroy(&store->worker_back);
+	pthread_mutex_destroy(&store->worker_lock);
+	pthread_mutex_destroy(&store->checkpoint_lock);
+	free(store);
+}
+
+/* Load the last checkpoint and replay the log behind it. */
+static int load(struct store *s, const struct secret *data_key, struct replay_result *ret_replay,
+		struct err *err)
+{
+	int r = segment_table_new(s->disk, &s->geometry, data_key, &s->table, err);
+
+	if (r == 0)
+		r = segment_table_scan(s->table, err);
+	if (r == 0)
+		r = checkpoint_open(s->disk, &s->geometry, data_key, &s->checkpoint, err);
+	if (r == 0)
+		r = blockmap_new(s->geometry.size_bytes / s->geometry.block_size, s->slot_len,
+				 s->table, &s->map, err);
+	if (r == 0)
+		r = checkpoint_load(s->checkpoint, s->map, err);
+	if (r == 0)
+		r = segment_table_check(s->table, err);
+	if (r == 0)
+		r = replay_run(s->disk, s->table, &s->geometry, s->map,
+			       checkpoint_log(s->checkpoint)->replay, ret_replay, err);
+	if (r < 0)
+		return r;
+	s->opened.replayed_records = ret_replay->records;
+	s->opened.replayed_bytes = ret_replay->bytes;
+	(void)snprintf(s->opened.notice, sizeof(s->opened.notice), "%s",
+		       checkpoint_notice(s->checkpoint)); /* same size */
+	return 0;
+}
+
+/*
+ * Begin a new segment and make the map durable as it is now: from here on what was behind the end of
+ * the log is out of reach for ever. Both roots are written, so that also the older one does not lead
+ * across the end that this replay found.
+ */
+static int begin_writing(struct store *s, const struct replay_result *replay, struct err *err)
+{
+	uint32_t first = checkpoint_log(s->checkpoint)->next_segment;
+	int r;
+
+	if (segment_table_last(s->table) >= first)
+		first = segment_table_last(s->table) + 1;
+	r = log_new(s->disk, s->table, s->geometry.segment_size, first, &s->log, err);
+	for (int i = 0; r == 0 && i < 2; i++)
+		r = store_checkpoint(s, err);
+	if (r < 0)
+		return r;
+	if (replay->last_segment)
+		segment_trim(s->table, replay->last_segment, replay->end_off);
+	r = -pthread_create(&s->thread, NULL, write_checkpoints, s);
+	if (r < 0)
+		return err_set(err, -r, "store: cannot start its thread: %s", strerror(-r));
+	s->thread_runs = true;
+	return 0;
+}
+
+int store_open_on(struct disk *disk, const struct store_geometry *geometry,
+		  const struct secret *data_key, bool read_only, struct store **ret_store,
+		  struct err *err)
+{
+	struct store_geometry g = *geometry;
+	struct replay_result replay;
+	struct store *s;
+	int r = store_geometry_check(&g, err);
+
+	if (r == 0)
+		r = check_key(data_key, err);
+	if (r < 0)
+		return r;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(err, ENOMEM, "store: out of memory");
+	s->geometry = g;
+	s->read_only = read_only;
+	s->disk = disk;
+	s->slot_len = g.block_size + BLOCKCRYPT_TAG_LEN;
+	s->chunk_blocks = STORE_CHUNK_BYTES / g.block_size;
+	pthread_mutex_init(&s->checkpoint_lock, NULL);
+	pthread_mutex_init(&s->worker_lock, NULL);
+	pthread_mutex_init(&s->thread_lock, NULL);
+	pthread_cond_init(&s->worker_back, NULL);
+	pthread_cond_init(&s->thread_work, NULL);
+	r = load(s, data_key, &replay, err);
+	if (r == 0 && !read_only)
+		r = begin_writing(s, &replay, err);
+	if (r < 0) {
+		destroy(s);
+		return r;
+	}
+	*ret_store = s;
+	return 0;
+}
+
+int store_open(const char *dir, const struct store_geometry *geometry,
+	       const struct secret *data_key, bool read_only, struct store **ret_store,
+	       struct err *err)
+{
+	struct disk *disk;
+	int r = disk_open_dir(dir, &disk, err);
+
+	if (r < 0)
+		return r;
+	r = store_open_on(disk, geometry, data_key, read_only, ret_store, err);
+	if (r < 0)
+		disk_free(disk);
+	else
+		(*ret_store)->owns_disk = true;
+	return r;
+}
+
+/* The last checkpoint of a mount says that there is nothing to replay. */
+static int checkpoint_at_close(struct store *store, struct err *err)
+{
+	struct checkpoint_log at = {0};
+	uint64_t *leaves = NULL, end;
+	size_t count = 0;
+	int r;
+
+	log_freeze(store->log, &end); /* for good: no call is under way */
+	r = blockmap_freeze(store->map, &leaves, &count);
+	if (r < 0)
+		return err_set(err, ENOSPC, "checkpoint: out of memory");
+	at.next_segment = log_next_segment(store->log);
+	r = checkpoint_write(store->checkpoint, store->map, leaves, count, &at, err);
+	free(leaves);
+	return r;
+}
+
+int store_close(struct store *store, struct err *err)
+{
+	int r = 0;
+
+	if (!store)
+		return 0;
+	end_thread(store);
+	if (store->log) {
+		r = log_flush(store->log, err);
+		if (r == 0)
+			r = checkpoint_at_close(store, err);
+	}
+	destroy(store);
+	return r;
+}
+
+void store_stats(struct store *store, struct store_stats *ret_stats)
+{
+	struct store_stats st = store->opened;
+
+	st.mapped_bytes = blockmap_mapped(store->map) * store->geometry.block_size;
+	st.segments = segment_table_count(store->table);
+	st.log_bytes = segment_table_bytes(store->table);
+	st.flushes = store->log ? log_flushes(store->log) : 0;
+	st.writing_stopped = store->log && log_stopped(store->log) != 0;
+	pthread_mutex_lock(&store->checkpoint_lock);
+	st.checkpoint = checkpoint_number(store->checkpoint);
+	pthread_mutex_unlock(&store->checkpoint_lock);
+	*ret_stats = st;
+}

@@ -1,0 +1,62 @@
+/* The inside of a store, shared by store.c (its life) and store_io.c (its I/O), and nobody else. */
+#ifndef FS_STORE_INTERNAL_H
+#define FS_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store.h"
+
+#define STORE_WORKERS_MAX 64		/* I/O under way at once; more wait */
+#define STORE_CHUNK_BYTES (128u * 1024) /* encrypted or decrypted at a time: stays in the cache */
+
+struct blockcrypt;
+struct blockmap;
+struct checkpoint;
+struct disk;
+struct log;
+struct segment_table;
+
+/* What one I/O needs, allocated once. Lent by store_worker_get(). */
+struct store_worker {
+	struct store_worker *next;
+	struct blockcrypt *encrypt, *decrypt;
+	const uint8_t *encrypt_key, *decrypt_key; /* those in use; a segment's keys never move */
+	uint8_t *slots;				  /* a record header and a chunk of slots */
+	uint8_t *edges[2];			  /* first and last block of a write, plain */
+};
+
+struct store {
+	struct store_geometry geometry; /* fixed at open, as is all up to log */
+	bool read_only;
+	bool owns_disk;
+	uint32_t slot_len; /* bytes of a block in the log */
+	uint32_t chunk_blocks;
+	struct disk *disk;
+	struct segment_table *table;
+	struct blockmap *map;
+	struct checkpoint *checkpoint; /* guarded by checkpoint_lock */
+	struct log *log;	       /* NULL when read-only */
+	struct store_stats opened;     /* what replay found; fixed at open */
+	pthread_mutex_t checkpoint_lock;
+	atomic_uint_least64_t since_checkpoint; /* bytes appended */
+	pthread_mutex_t worker_lock;		/* guards the next three */
+	pthread_cond_t worker_back;
+	struct store_worker *workers; /* idle ones */
+	unsigned worker_count;	      /* all */
+	pthread_t thread;	      /* writes checkpoints */
+	bool thread_runs;
+	pthread_mutex_t thread_lock; /* guards ending and due */
+	pthread_cond_t thread_work;
+	bool ending;
+	bool due;
+};
+
+int store_worker_get(struct store *store, struct store_worker **ret_worker, struct err *err);
+void store_worker_put(struct store *store, struct store_worker *worker);
+void store_workers_free(struct store *store);
+
+/* Bytes were appended: a checkpoint may be due. */
+void store_appended(struct store *store, uint64_t bytes);
+
+#endif
