@@ -18,12 +18,12 @@ SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(comma)undefined -f
 	$(if $(filter thread,$(SAN)),-fsanitize=thread)
 comma := ,
 CFLAGS ?= -O2 -g
-LIBS := fuse3 libcurl json-c libcrypto
+LIBS := fuse3 libcurl json-c libssl libcrypto
 KMSD_LIBS := libmicrohttpd sqlite3 json-c libcrypto
 # Expanded only where used: pkg-config may not be there before `make setup`.
 PC_CFLAGS = $(shell pkg-config --cflags $(LIBS) $(KMSD_LIBS))
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
-	-DFUSE_USE_VERSION=314 -DKMSVOL_VERSION='"$(VERSION)"' -Ikmsclient -Ifs -Itools -Itools/kmsd $(PC_CFLAGS)
+	-DFUSE_USE_VERSION=314 -DKMSVOL_VERSION='"$(VERSION)"' -Ikmsclient -Ifs -Itools -Itools/kmsd -Itests/lib $(PC_CFLAGS)
 LINK_LIBS = $(shell pkg-config --libs $(LIBS)) -pthread
 KMSD_LINK_LIBS = $(shell pkg-config --libs $(KMSD_LIBS)) -pthread
 
