@@ -13,18 +13,18 @@ struct kms;
 struct secret;
 
 /* AWS KMS API Reference, shapes of the request members. */
-#define KMS_KEY_ID_MAX	     2048 /* characters */
-#define KMS_BLOB_MAX	     6144 /* bytes of a CiphertextBlob */
-#define KMS_CONTEXT_MAX	     8192 /* bytes of all names and values */
-#define KMS_GRANT_TOKEN_MAX  8192
-#define KMS_GRANT_ID_MAX     128
-#define KMS_MATERIAL_ID_MAX  64
-#define KMS_DATA_KEY_MAX     1024 /* bytes */
+#define KMS_KEY_ID_MAX	    2048 /* characters */
+#define KMS_BLOB_MAX	    6144 /* bytes of a CiphertextBlob */
+#define KMS_CONTEXT_MAX	    8192 /* bytes of all names and values */
+#define KMS_GRANT_TOKEN_MAX 8192
+#define KMS_GRANT_ID_MAX    128
+#define KMS_MATERIAL_ID_MAX 64
+#define KMS_DATA_KEY_MAX    1024 /* bytes */
 
 /* What a failed call means for the one who made it. */
 enum kms_fault {
-	KMS_FAULT_NONE,	     /* no error, or not one of KMS's */
-	KMS_FAULT_REFUSED,   /* KMS answered, and the key cannot be used: disabled, pending deletion,
+	KMS_FAULT_NONE,	   /* no error */
+	KMS_FAULT_REFUSED, /* KMS answered, and the key cannot be used: disabled, pending deletion,
 				denied, not found, ... Trying again soon does not help. */
 	KMS_FAULT_TRANSIENT, /* throttled, 5xx, time-out, network, TLS: nothing is known of the key */
 	KMS_FAULT_WRONG_CALL /* our request or set-up is at fault: validation, signature, clock,
@@ -39,6 +39,7 @@ struct kms_config {
 	const char *profile;  /* NULL: AWS_PROFILE, else "default" */
 	unsigned timeout_ms;  /* one try; 0: 10,000 */
 	unsigned tries;	      /* 0: AWS_MAX_ATTEMPTS, else 3 */
+	unsigned backoff_ms;  /* longest wait before the second try; 0: 1,000 */
 };
 
 struct kms_pair {
@@ -90,14 +91,16 @@ struct kms_grant {
 
 /*
  * A client. No network yet; credentials are looked for at the first call. @config (NULL: all
- * defaults) is copied. -EINVAL: no region or endpoint to be found (the sentence says where it was
- * looked for).
+ * defaults) is copied. Without a region from anywhere the client takes that of the first call's key
+ * ARN; a call without one is then -EINVAL (the sentence says where a region was looked for).
+ * -EINVAL: region, endpoint or number of tries make no sense, or there is no such profile.
+ * Open it in the process that uses it: its secrets are empty in a forked child.
  */
 int kms_open(const struct kms_config *config, struct kms **ret_kms, struct err *err);
 void kms_close(struct kms *kms);
 void kms_closep(struct kms **kms);
 
-/* The endpoint URL and region in use; the client's. */
+/* The endpoint URL and region in use, "" while not known; the client's, until kms_close(). */
 const char *kms_endpoint(const struct kms *kms);
 const char *kms_region(const struct kms *kms);
 
@@ -111,8 +114,9 @@ void kms_uncancel(struct kms *kms);
 /*
  * The operations. Each is one AWS KMS API call with the SDKs' standard retries. Any thread; calls on
  * one client run one after the other. On failure: -EKEYREJECTED refused, -ENOKEY no such key (also
- * refused), -ETIMEDOUT transient, -EACCES no credentials, -EINVAL wrong call, -ENOMEM; @err keeps
- * AWS's exception name, text, HTTP status and request id, and kms_fault() sorts it.
+ * refused), -ETIMEDOUT transient, -EACCES no credentials or ones that KMS does not know (any more),
+ * -EINVAL wrong call, -ENOMEM; @err keeps AWS's exception name, text, HTTP status and request id, and
+ * kms_fault() sorts it. @err may be NULL. Outputs are untouched on failure.
  */
 
 /* @key_id may be NULL (the blob names its key). The caller owns *@ret_plaintext. */
@@ -148,7 +152,11 @@ struct kms_re_encrypt_request {
 int kms_re_encrypt(struct kms *kms, const struct kms_re_encrypt_request *request,
 		   struct kms_blob *ret_blob, char *ret_key_arn, struct err *err);
 
-/* What the error of a call above means. */
+/*
+ * What the error of a call above means, by its number: EKEYREJECTED and ENOKEY are refusals, EINVAL
+ * and EACCES wrong calls, 0 is none, and any other (out of memory, say) says nothing of the key and
+ * so is transient.
+ */
 enum kms_fault kms_fault(const struct err *err);
 
 #endif
