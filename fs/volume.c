@@ -1,0 +1,300 @@
+/*
+ * Making a volume, unwrapping its data key, its lock. The order of making: KMS is asked first, so that
+ * a refusal leaves nothing; volume.json comes last, so that a directory with a header is a whole volume.
+ * See volume.h.
+ */
+#include "volume.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "mountinfo.h"
+#include "secret.h"
+#include "volume_seal.h"
+
+#define ID_DIGITS 17
+
+static int random_id(char *ret_id, size_t room, struct err *err)
+{
+	uint8_t bytes[(ID_DIGITS + 1) / 2];
+	char hex[2 * sizeof(bytes) + 1];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return err_set(err, EIO, "no random bytes from the kernel");
+	bytes_to_hex(bytes, sizeof(bytes), hex);
+	hex[ID_DIGITS] = '\0';
+	(void)snprintf(ret_id, room, "vol-%s", hex);
+	return 0;
+}
+
+/* 0: there and empty, 1: not there. */
+static int check_place(const char *dir, struct err *err)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool empty = true;
+
+	if (!d && errno == ENOENT)
+		return 1;
+	if (!d && errno == ENOTDIR)
+		return err_set(err, EEXIST, "'%s' exists and is not a directory", dir);
+	if (!d)
+		return err_set(err, errno, "%s", strerror(errno));
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			empty = false;
+	closedir(d);
+	if (!empty)
+		return err_set(err, EEXIST, "the directory exists and is not empty");
+	return 0;
+}
+
+/* The encryption context: the id of the volume, then the user's pairs. */
+static int add_context(struct volume_header *h, const struct kms_context *user, struct err *err)
+{
+	int r = volume_header_add_pair(h, VOLUME_ID_CONTEXT, h->geometry.volume_id, err);
+	size_t bytes = strlen(VOLUME_ID_CONTEXT) + strlen(h->geometry.volume_id);
+
+	for (size_t i = 0; user && r == 0 && i < user->count; i++) {
+		const struct kms_pair *p = &user->pairs[i];
+
+		if (!*p->name || !*p->value)
+			return err_set(err, EINVAL, "encryption context: '%s=%s' has an empty part",
+				       p->name, p->value);
+		for (size_t k = 0; k < h->pair_count; k++)
+			if (strcmp(h->pairs[k].name, p->name) == 0)
+				return err_set(err, EINVAL, "encryption context: '%s' is %s",
+					       p->name,
+					       k ? "given twice" : "set to the volume's id");
+		bytes += strlen(p->name) + strlen(p->value);
+		r = volume_header_add_pair(h, p->name, p->value, err);
+	}
+	if (r == -E2BIG || bytes > KMS_CONTEXT_MAX)
+		return err_set(err, EINVAL,
+			       "encryption context: more than %d pairs or %d bytes in all",
+			       VOLUME_PAIRS_MAX, KMS_CONTEXT_MAX);
+	return r;
+}
+
+/* A new header from the options, all but the members that KMS gives, and unsealed. */
+static int new_header(const struct volume_create_options *o, struct volume_header **ret_header,
+		      struct err *err)
+{
+	AUTO(volume_header_freep) struct volume_header *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return err_set(err, ENOMEM, "out of memory");
+	h->geometry.size_bytes = o->size_bytes;
+	h->geometry.block_size = o->block_size ? o->block_size : STORE_BLOCK_SIZE_MIN;
+	h->geometry.cipher = o->cipher;
+	h->created = (int64_t)time(NULL);
+	r = random_id(h->geometry.volume_id, sizeof(h->geometry.volume_id), err);
+	if (r == 0)
+		r = store_geometry_check(&h->geometry, err);
+	if (r == 0)
+		r = add_context(h, o->context, err);
+	if (r < 0)
+		return r;
+	*ret_header = h;
+	h = NULL;
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	if (ftw->level > 0)
+		(void)(flag == FTW_DP ? rmdir(path) : unlink(path)); /* what stays, stays */
+	return 0;
+}
+
+/* Undo lay_out(); the directory itself goes only if it was made. Errors have been told already. */
+static void remove_made(const char *dir, bool made_dir)
+{
+	(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (made_dir)
+		(void)rmdir(dir);
+}
+
+/* The name of a new directory becomes durable with its parent. */
+static int sync_parent(const char *dir, struct err *err)
+{
+	AUTO(freep) char *copy = strdup(dir);
+	int fd, r = 0;
+
+	if (!copy)
+		return err_set(err, ENOMEM, "out of memory");
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		r = err_set(err, errno, "cannot sync the directory above: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static int lay_out(const char *dir, struct volume_header *header, const struct secret *data_key,
+		   struct err *err)
+{
+	bool made = mkdir(dir, 0700) == 0;
+	int r;
+
+	if (!made && errno != EEXIST)
+		return err_set(err, errno, "cannot make the directory: %s", strerror(errno));
+	r = check_place(dir, err); /* once more: KMS took its time */
+	if (r < 0)
+		return r;
+	r = volume_seal_set(header, data_key, err);
+	if (r == 0)
+		r = store_create(dir, &header->geometry, data_key, err);
+	if (r == 0)
+		r = volume_header_save(header, dir, err);
+	if (r == 0)
+		r = sync_parent(dir, err);
+	if (r < 0)
+		remove_made(dir, made);
+	return r;
+}
+
+/* As volume_unwrap(), but the seal is not looked at. */
+static int unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
+		  struct err *err)
+{
+	struct kms_context context = {.pairs = header->pairs, .count = header->pair_count};
+	AUTO(secret_freep) struct secret *data_key = NULL;
+	int r = kms_decrypt(kms, header->wrapped_key.bytes, header->wrapped_key.len, &context,
+			    header->key_arn, &data_key, err);
+
+	if (r < 0)
+		return err_prefix(err, "cannot unwrap data key");
+	if (secret_len(data_key) != STORE_DATA_KEY_LEN)
+		return err_set(err, EUCLEAN, "the unwrapped data key has %zu bytes, not %d",
+			       secret_len(data_key), STORE_DATA_KEY_LEN);
+	*ret_data_key = data_key;
+	data_key = NULL;
+	return 0;
+}
+
+static int create(const char *dir, const struct volume_create_options *options, struct kms *kms,
+		  struct err *err)
+{
+	AUTO(volume_header_freep) struct volume_header *h = NULL;
+	AUTO(secret_freep) struct secret *data_key = NULL;
+	int r = check_place(dir, err);
+
+	if (r < 0)
+		return r;
+	r = new_header(options, &h, err);
+	if (r < 0)
+		return r;
+	struct kms_context context = {.pairs = h->pairs, .count = h->pair_count};
+	r = kms_generate_data_key_without_plaintext(kms, options->key_id, STORE_DATA_KEY_LEN,
+						    &context, &h->wrapped_key, h->key_arn, err);
+	if (r < 0)
+		return err_prefix(err, "cannot get a data key");
+	r = unwrap(h, kms, &data_key, err);
+	if (r < 0)
+		return r;
+	return lay_out(dir, h, data_key, err);
+}
+
+int volume_create(const char *dir, const struct volume_create_options *options, struct kms *kms,
+		  struct err *err)
+{
+	if (create(dir, options, kms, err) < 0)
+		return err_prefix(err, "volume '%s'", dir);
+	return 0;
+}
+
+int volume_unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
+		  struct err *err)
+{
+	AUTO(secret_freep) struct secret *data_key = NULL;
+	int r = unwrap(header, kms, &data_key, err);
+
+	if (r == 0)
+		r = volume_seal_check(header, data_key, err);
+	if (r < 0)
+		return r;
+	*ret_data_key = data_key;
+	data_key = NULL;
+	return 0;
+}
+
+struct holder {
+	const char *source; /* the volume, as mounts name it */
+	char *mountpoint;   /* owned; NULL: not found */
+};
+
+static int find_mount(const struct mountinfo_entry *entry, void *p)
+{
+	struct holder *holder = p;
+
+	if (strcmp(entry->fstype, MOUNTINFO_FSTYPE) != 0 ||
+	    strcmp(entry->source, holder->source) != 0)
+		return 0;
+	holder->mountpoint = strdup(entry->mountpoint);
+	return 1;
+}
+
+/* Say who holds the lock of @dir, as far as it can be found out. */
+static int busy(const char *dir, int fd, struct err *err)
+{
+	char text[32] = "";
+	AUTO(freep) char *source = realpath(dir, NULL);
+	struct holder holder = {.source = source};
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	int r;
+
+	text[n > 0 ? strspn(text, "0123456789") : 0] = '\0';
+	if (source)
+		(void)mountinfo_each(find_mount, &holder, NULL); /* only to say more */
+	r = err_set(err, EBUSY, "volume '%s': in use by process %s%s%s%s", dir,
+		    *text ? text : "(unknown)", holder.mountpoint ? ", mounted at '" : "",
+		    holder.mountpoint ? holder.mountpoint : "", holder.mountpoint ? "'" : "");
+	free(holder.mountpoint);
+	return r;
+}
+
+int volume_lock(const char *dir, int *ret_fd, struct err *err)
+{
+	AUTO(freep) char *path = NULL;
+	char text[32];
+	int fd, n;
+
+	if (asprintf(&path, "%s/lock", dir) < 0) {
+		path = NULL;
+		return err_set(err, ENOMEM, "volume '%s': out of memory", dir);
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == EROFS) /* a volume on read-only media can be read */
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_set(err, errno, "volume '%s': lock: %s", dir, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int r = errno == EWOULDBLOCK ? busy(dir, fd, err)
+					     : err_set(err, errno, "volume '%s': lock: %s", dir,
+						       strerror(errno));
+		close(fd);
+		return r;
+	}
+	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	/* For people only, so a full disk or read-only media does not stop us. */
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		(void)ftruncate(fd, 0);
+	*ret_fd = fd;
+	return 0;
+}

@@ -1,0 +1,158 @@
+/* The MAC over a volume's header. See volume_seal.h for the bytes. */
+#include "volume_seal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "hkdf.h"
+#include "secret.h"
+#include "volume_header.h"
+
+#define FIELDS	  12
+#define INPUT_MAX 65536 /* bytes; a header of the largest members stays far below */
+
+static int put_bytes(struct buf *in, const void *bytes, size_t len)
+{
+	uint8_t be[4];
+	int r;
+
+	put_be32(be, (uint32_t)len);
+	r = buf_append(in, be, sizeof(be));
+	return r < 0 ? r : buf_append(in, bytes, len);
+}
+
+static int put_str(struct buf *in, const char *text)
+{
+	return put_bytes(in, text, strlen(text));
+}
+
+static int put_text(struct buf *in, const char *name, const char *value)
+{
+	int r = put_str(in, name);
+
+	return r < 0 ? r : put_str(in, value);
+}
+
+static int put_number(struct buf *in, const char *name, uint64_t value)
+{
+	uint8_t be[8];
+	int r = put_str(in, name);
+
+	put_be64(be, value);
+	return r < 0 ? r : put_bytes(in, be, sizeof(be));
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct kms_pair *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static int put_context(struct buf *in, const struct volume_header *h)
+{
+	struct buf value = {.max = INPUT_MAX};
+	struct kms_pair sorted[VOLUME_PAIRS_MAX];
+	uint8_t be[4];
+	int r;
+
+	if (h->pair_count > VOLUME_PAIRS_MAX)
+		return -E2BIG;
+	memcpy(sorted, h->pairs, h->pair_count * sizeof(*sorted));
+	qsort(sorted, h->pair_count, sizeof(*sorted), by_name);
+	put_be32(be, (uint32_t)h->pair_count);
+	r = buf_append(&value, be, sizeof(be));
+	for (size_t i = 0; r == 0 && i < h->pair_count; i++)
+		r = put_text(&value, sorted[i].name, sorted[i].value);
+	if (r == 0)
+		r = put_str(in, "encryption_context");
+	if (r == 0)
+		r = put_bytes(in, value.bytes, value.len);
+	buf_free(&value);
+	return r;
+}
+
+static int put_header(struct buf *in, const struct volume_header *h)
+{
+	const struct store_geometry *g = &h->geometry;
+	uint8_t be[4];
+	int r;
+
+	put_be32(be, FIELDS);
+	if ((r = buf_append(in, be, sizeof(be))) < 0 ||
+	    (r = put_text(in, "format", VOLUME_HEADER_FORMAT)) < 0 ||
+	    (r = put_number(in, "format_version", VOLUME_FORMAT_VERSION)) < 0 ||
+	    (r = put_text(in, "id", g->volume_id)) < 0 ||
+	    (r = put_number(in, "size_bytes", g->size_bytes)) < 0 ||
+	    (r = put_number(in, "block_size", g->block_size)) < 0 ||
+	    (r = put_number(in, "segment_size", g->segment_size)) < 0 ||
+	    (r = put_text(in, "cipher", blockcrypt_name(g->cipher))) < 0 ||
+	    (r = put_text(in, "key_arn", h->key_arn)) < 0 || (r = put_context(in, h)) < 0 ||
+	    (r = put_str(in, "wrapped_data_key")) < 0 ||
+	    (r = put_bytes(in, h->wrapped_key.bytes, h->wrapped_key.len)) < 0 ||
+	    (r = put_text(in, "parent_snapshot", h->parent_snapshot)) < 0)
+		return r;
+	return put_number(in, "created", (uint64_t)h->created);
+}
+
+static int compute(const struct volume_header *header, const struct secret *data_key,
+		   uint8_t *ret_mac, struct err *err)
+{
+	AUTO(secret_freep) struct secret *mac_key = NULL;
+	struct buf in = {.max = INPUT_MAX};
+	unsigned len = 0;
+	int r = secret_new(VOLUME_MAC_LEN, &mac_key, err);
+
+	if (r < 0)
+		return r;
+	r = hkdf_sha256(data_key, NULL, 0, VOLUME_SEAL_LABEL, secret_bytes(mac_key),
+			secret_len(mac_key), err);
+	if (r < 0)
+		return r;
+	r = put_header(&in, header);
+	if (r < 0) {
+		buf_free(&in);
+		return err_set(err, -r, "header: cannot make the input of its MAC: %s",
+			       strerror(-r));
+	}
+	if (!HMAC(EVP_sha256(), secret_bytes(mac_key), (int)secret_len(mac_key), in.bytes, in.len,
+		  ret_mac, &len) ||
+	    len != VOLUME_MAC_LEN)
+		r = err_set(err, EIO, "header: HMAC-SHA256 failed");
+	buf_free(&in);
+	return r;
+}
+
+int volume_seal_set(struct volume_header *header, const struct secret *data_key, struct err *err)
+{
+	uint8_t mac[VOLUME_MAC_LEN];
+	int r = compute(header, data_key, mac, err);
+
+	if (r == 0)
+		memcpy(header->mac, mac, sizeof(mac));
+	return r;
+}
+
+int volume_seal_check(const struct volume_header *header, const struct secret *data_key,
+		      struct err *err)
+{
+	uint8_t mac[VOLUME_MAC_LEN];
+	int r = compute(header, data_key, mac, err);
+
+	if (r < 0)
+		return r;
+	r = CRYPTO_memcmp(mac, header->mac, sizeof(mac));
+	OPENSSL_cleanse(mac, sizeof(mac));
+	if (r != 0)
+		return err_set(err, EBADMSG,
+			       "%s: its MAC is wrong: it was edited after it was sealed",
+			       VOLUME_HEADER_NAME);
+	return 0;
+}
