@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "kms.h"
+#include "mac.h"
 #include "store.h"
 
 struct err;
@@ -31,7 +32,7 @@ struct secret;
 #define VOLUME_ID_CONTEXT      "aws:ebs:id"
 #define VOLUME_FORMAT_VERSION  1
 #define VOLUME_PAIRS_MAX       32
-#define VOLUME_MAC_LEN	       32 /* bytes */
+#define VOLUME_MAC_LEN	       MAC_LEN /* bytes */
 
 /* volume.json, checked. */
 struct volume_header {

@@ -5,13 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "bytes.h"
 #include "err.h"
 #include "hkdf.h"
+#include "mac.h"
 #include "secret.h"
 #include "volume_header.h"
 
@@ -102,13 +99,12 @@ static int put_header(struct buf *in, const struct volume_header *h)
 	return put_number(in, "created", (uint64_t)h->created);
 }
 
-static int compute(const struct volume_header *header, const struct secret *data_key,
-		   uint8_t *ret_mac, struct err *err)
+/* The bytes that are sealed, and the key's object that seals them; the caller frees both. */
+static int prepare(const struct volume_header *header, const struct secret *data_key,
+		   struct buf *in, struct mac **ret_mac, struct err *err)
 {
 	AUTO(secret_freep) struct secret *mac_key = NULL;
-	struct buf in = {.max = INPUT_MAX};
-	unsigned len = 0;
-	int r = secret_new(VOLUME_MAC_LEN, &mac_key, err);
+	int r = secret_new(MAC_KEY_LEN, &mac_key, err);
 
 	if (r < 0)
 		return r;
@@ -116,43 +112,46 @@ static int compute(const struct volume_header *header, const struct secret *data
 			secret_len(mac_key), err);
 	if (r < 0)
 		return r;
-	r = put_header(&in, header);
-	if (r < 0) {
-		buf_free(&in);
-		return err_set(err, -r, "header: cannot make the input of its MAC: %s",
-			       strerror(-r));
-	}
-	if (!HMAC(EVP_sha256(), secret_bytes(mac_key), (int)secret_len(mac_key), in.bytes, in.len,
-		  ret_mac, &len) ||
-	    len != VOLUME_MAC_LEN)
-		r = err_set(err, EIO, "header: HMAC-SHA256 failed");
-	buf_free(&in);
-	return r;
+	r = put_header(in, header);
+	if (r < 0)
+		return err_set(err, -r, "%s: cannot make the input of its MAC: %s",
+			       VOLUME_HEADER_NAME, strerror(-r));
+	return mac_new(secret_cbytes(mac_key), ret_mac, err);
 }
 
 int volume_seal_set(struct volume_header *header, const struct secret *data_key, struct err *err)
 {
-	uint8_t mac[VOLUME_MAC_LEN];
-	int r = compute(header, data_key, mac, err);
+	struct buf in = {.max = INPUT_MAX};
+	uint8_t tag[VOLUME_MAC_LEN];
+	struct mac *mac = NULL;
+	int r = prepare(header, data_key, &in, &mac, err);
 
+	if (r == 0 && mac_sign(mac, in.bytes, in.len, tag) < 0)
+		r = err_set(err, EIO, "%s: HMAC-SHA256 failed", VOLUME_HEADER_NAME);
 	if (r == 0)
-		memcpy(header->mac, mac, sizeof(mac));
+		memcpy(header->mac, tag, sizeof(tag));
+	mac_free(mac);
+	buf_free(&in);
 	return r;
 }
 
 int volume_seal_check(const struct volume_header *header, const struct secret *data_key,
 		      struct err *err)
 {
-	uint8_t mac[VOLUME_MAC_LEN];
-	int r = compute(header, data_key, mac, err);
+	struct buf in = {.max = INPUT_MAX};
+	struct mac *mac = NULL;
+	int r = prepare(header, data_key, &in, &mac, err);
 
-	if (r < 0)
-		return r;
-	r = CRYPTO_memcmp(mac, header->mac, sizeof(mac));
-	OPENSSL_cleanse(mac, sizeof(mac));
-	if (r != 0)
-		return err_set(err, EBADMSG,
-			       "%s: its MAC is wrong: it was edited after it was sealed",
-			       VOLUME_HEADER_NAME);
-	return 0;
+	if (r == 0) {
+		r = mac_check(mac, in.bytes, in.len, header->mac, sizeof(header->mac));
+		if (r == -EBADMSG)
+			(void)err_set(err, EBADMSG,
+				      "%s: its MAC is wrong: it was edited after it was sealed",
+				      VOLUME_HEADER_NAME);
+		else if (r < 0)
+			(void)err_set(err, -r, "%s: HMAC-SHA256 failed", VOLUME_HEADER_NAME);
+	}
+	mac_free(mac);
+	buf_free(&in);
+	return r;
 }
