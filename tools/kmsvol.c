@@ -1,0 +1,59 @@
+/* kmsvol: the command line. This file knows the table of commands; each command is a file of its own. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "err.h"
+#include "kmsvol_cmd.h"
+
+struct row {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help; /* NULL: another name of the row before */
+};
+
+static const struct row rows[] = {
+	{"create", cmd_create, "make a new encrypted volume"},
+	{"mount", cmd_mount, "show a volume as a file, or as a mounted file system"},
+	{"status", cmd_status, "say how a volume is doing"},
+	{"unmount", cmd_unmount, "undo a mount"},
+	{"umount", cmd_unmount, NULL},
+};
+
+static int usage(void)
+{
+	printf("usage: %s COMMAND [ARGUMENT]...\n\n"
+	       "Encrypted volumes whose key is in AWS KMS, or in kmsd on this machine.\n\n"
+	       "commands:\n",
+	       CMD_PROGRAM);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].help)
+			printf("  %-10s  %s\n", rows[i].name, rows[i].help);
+	printf("\noptions:\n"
+	       "  --help      show this; after a command: how to use that\n"
+	       "  --version   show the version\n\n"
+	       "exit codes: 0 done, 1 failed, 2 wrong usage, 3 KMS refused, 4 data damaged\n");
+	return CMD_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	struct err err;
+
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
+		return usage();
+	if (strcmp(word, "--version") == 0) {
+		printf("%s %s\n", CMD_PROGRAM, KMSVOL_VERSION);
+		return CMD_DONE;
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (strcmp(word, rows[i].name) == 0)
+			return rows[i].run(argc - 1, argv + 1);
+	if (!*word)
+		(void)err_set(&err, EINVAL, "no command; see '%s --help'", CMD_PROGRAM);
+	else
+		(void)err_set(&err, EINVAL, "unknown %s '%s'; see '%s --help'",
+			      *word == '-' ? "option" : "command", word, CMD_PROGRAM);
+	return cmd_wrong(&err);
+}

@@ -1,0 +1,223 @@
+/* Options, usage, exit codes and output of the commands. See kmsvol_cmd.h. */
+#include "kmsvol_cmd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "kms_json.h"
+#include "secret.h"
+#include "units.h"
+
+#define OPTIONS_MAX 40
+#define HELP_VALUE  1000 /* what getopt_long() returns for --help, past every option's index */
+
+int cmd_fail(const struct err *err)
+{
+	fprintf(stderr, "%s: %s\n", CMD_PROGRAM, err->msg);
+	switch (err->num) {
+	case EKEYREJECTED:
+	case ENOKEY:
+		return CMD_KMS_REFUSED;
+	case EBADMSG:
+	case EUCLEAN:
+		return CMD_DAMAGED;
+	default:
+		return CMD_FAILED;
+	}
+}
+
+int cmd_wrong(const struct err *err)
+{
+	fprintf(stderr, "%s: %s\n", CMD_PROGRAM, err->msg);
+	return CMD_WRONG_USAGE;
+}
+
+static void print_choices(const struct cmd_option *o)
+{
+	for (size_t i = 0; o->choices[i]; i++)
+		printf("%s%s", i ? ", " : " (", o->choices[i]);
+	printf(")");
+}
+
+static void print_usage(const struct cmd *cmd)
+{
+	printf("usage: %s %s %s%s\n\n%s\n", CMD_PROGRAM, cmd->name, cmd->operands,
+	       cmd->option_count ? " [OPTION]..." : "", cmd->help);
+	printf("\noptions:\n");
+	for (size_t i = 0; i < cmd->option_count; i++) {
+		const struct cmd_option *o = &cmd->options[i];
+		char left[64];
+
+		(void)snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "",
+			       o->arg ? o->arg : "");
+		printf("  %-33s %s", left, o->help);
+		if (o->choices)
+			print_choices(o);
+		printf("\n");
+	}
+	printf("  %-33s %s\n", "--help", "show this");
+}
+
+static int set_choice(const struct cmd_option *o, const char *text, struct err *err)
+{
+	char known[256] = "";
+
+	for (int i = 0; o->choices[i]; i++) {
+		if (strcmp(o->choices[i], text) == 0) {
+			*(int *)o->to = i;
+			return 0;
+		}
+		size_t n = strlen(known);
+		(void)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "", o->choices[i]);
+	}
+	return err_set(err, EINVAL, "'%s' is none of %s", text, known);
+}
+
+static int set_option(const struct cmd_option *o, const char *text, struct err *err)
+{
+	struct cmd_list *list;
+
+	switch (o->type) {
+	case CMD_FLAG:
+		*(bool *)o->to = true;
+		return 0;
+	case CMD_TEXT:
+		*(const char **)o->to = text;
+		return *text ? 0 : err_set(err, EINVAL, "its argument is empty");
+	case CMD_SIZE:
+		return units_parse_size(text, o->to, err);
+	case CMD_DURATION:
+		return units_parse_duration(text, o->to, err);
+	case CMD_CHOICE:
+		return set_choice(o, text, err);
+	case CMD_LIST:
+		list = o->to;
+		if (list->count == CMD_LIST_MAX)
+			return err_set(err, E2BIG, "given more than %d times", CMD_LIST_MAX);
+		list->texts[list->count++] = text;
+		return 0;
+	}
+	return err_set(err, EINVAL, "unknown type of option");
+}
+
+static int refuse(const struct cmd *cmd, const char *what, const char *word)
+{
+	fprintf(stderr, "%s: %s: %s%s%s%s; see '%s %s --help'\n", CMD_PROGRAM, cmd->name, what,
+		word ? " '" : "", word ? word : "", word ? "'" : "", CMD_PROGRAM, cmd->name);
+	return CMD_WRONG_USAGE;
+}
+
+int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first)
+{
+	struct option known[OPTIONS_MAX + 2] = {{0}};
+	size_t n = 0;
+	int c;
+
+	for (; n < cmd->option_count && n < OPTIONS_MAX; n++)
+		known[n] = (struct option){.name = cmd->options[n].name,
+					   .has_arg = cmd->options[n].arg != NULL,
+					   .val = (int)n};
+	known[n] = (struct option){.name = "help", .val = HELP_VALUE};
+	opterr = 0;
+	optind = 0; /* start anew: main() has used getopt too */
+	/* The leading ':' tells a missing argument from an unknown option. */
+	while ((c = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
+		struct err err;
+
+		if (c == HELP_VALUE || c == 'h') {
+			print_usage(cmd);
+			return CMD_DONE;
+		}
+		if (c == ':')
+			return refuse(cmd, "option lacks its argument:", argv[optind - 1]);
+		if (c == '?')
+			return refuse(cmd, "unknown option", argv[optind - 1]);
+		if (set_option(&cmd->options[c], optarg, &err) < 0) {
+			(void)err_prefix(&err, "--%s", cmd->options[c].name);
+			(void)err_prefix(&err, "%s", cmd->name);
+			return cmd_wrong(&err);
+		}
+	}
+	if (argc - optind < cmd->operand_count)
+		return refuse(cmd, "too few arguments, wanted are", cmd->operands);
+	if (argc - optind > cmd->operand_count)
+		return refuse(cmd, "one argument too many:", argv[optind + cmd->operand_count]);
+	for (int i = optind; i < argc; i++)
+		if (!*argv[i])
+			return refuse(cmd, "an argument is empty", NULL);
+	*ret_first = optind;
+	return CMD_GO;
+}
+
+/* Printing an object as lines: once to measure the names, once to print. */
+struct lines {
+	const char *prefix;
+	size_t width;
+	bool print;
+};
+
+static int one_line(const char *name, struct kms_json *value, void *p)
+{
+	struct lines *lines = p;
+	char whole[128];
+
+	(void)snprintf(whole, sizeof(whole), "%s%s", lines->prefix, name); /* cut on purpose */
+	if (kms_json_type(value) == KMS_JSON_NULL)
+		return 0;
+	if (kms_json_type(value) == KMS_JSON_OBJECT) {
+		struct lines inner = {.width = lines->width, .print = lines->print};
+		char prefix[132];
+
+		(void)snprintf(prefix, sizeof(prefix), "%s.", whole);
+		inner.prefix = prefix;
+		(void)kms_json_each(value, one_line, &inner); /* never stops early */
+		lines->width = inner.width;
+		return 0;
+	}
+	if (!lines->print) {
+		if (strlen(whole) > lines->width)
+			lines->width = strlen(whole);
+		return 0;
+	}
+	AUTO(freep)
+	char *text = kms_json_type(value) == KMS_JSON_STRING ? NULL : kms_json_text(value);
+	printf("%s:%*s%s\n", whole, (int)(lines->width - strlen(whole) + 1), "",
+	       text ? text : kms_json_string_value(value));
+	return 0;
+}
+
+int cmd_print(struct kms_json *obj, bool as_json)
+{
+	AUTO(kms_json_freep) struct kms_json *owned = obj;
+	struct lines lines = {.prefix = ""};
+	struct err err;
+
+	if (owned && as_json) {
+		AUTO(freep) char *text = kms_json_text_pretty(obj);
+
+		if (text)
+			printf("%s\n", text);
+		else
+			kms_json_freep(&owned);
+	}
+	if (!owned) {
+		(void)err_set(&err, ENOMEM, "out of memory");
+		return cmd_fail(&err);
+	}
+	if (!as_json) {
+		(void)kms_json_each(obj, one_line, &lines); /* never stops early */
+		lines.print = true;
+		(void)kms_json_each(obj, one_line, &lines);
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		(void)err_set(&err, EIO, "standard output: %s", strerror(errno));
+		return cmd_fail(&err);
+	}
+	return CMD_DONE;
+}

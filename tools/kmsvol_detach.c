@@ -1,0 +1,227 @@
+/* Unmounting. See kmsvol_detach.h. */
+#include "kmsvol_detach.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "kmsvol_loop.h"
+#include "secret.h"
+
+#define USERS_SHOWN	3
+#define LOOP_TIMEOUT_MS 10000
+#define BUSY_TRIES	50 /* of BUSY_PAUSE_MS: what we ourselves closed may still be on its way out */
+#define BUSY_PAUSE_MS	20
+
+/* The link /proc/PID/NAME leads to @dir or below. Only names are compared: a stat() could hang. */
+static bool leads_below(int proc, const char *name, const char *dir)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(proc, name, target, sizeof(target) - 1);
+	size_t len = strlen(dir);
+
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	return strncmp(target, dir, len) == 0 && (!target[len] || target[len] == '/');
+}
+
+static bool uses(const char *pid, const char *dir)
+{
+	char path[64];
+	int proc, fds;
+	struct dirent *e;
+	bool found;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s", pid);
+	proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0)
+		return false;
+	found = leads_below(proc, "cwd", dir) || leads_below(proc, "root", dir) ||
+		leads_below(proc, "exe", dir);
+	fds = openat(proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fds >= 0 ? fdopendir(fds) : NULL;
+	if (!d && fds >= 0)
+		close(fds);
+	while (d && !found && (e = readdir(d)))
+		found = leads_below(dirfd(d), e->d_name, dir);
+	if (d)
+		closedir(d);
+	close(proc);
+	return found;
+}
+
+static void name_of(const char *pid, char *ret_name, size_t room)
+{
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	f = fopen(path, "re");
+	if (!f || !fgets(ret_name, (int)room, f))
+		(void)snprintf(ret_name, room, "?");
+	ret_name[strcspn(ret_name, "\n")] = '\0';
+	if (f)
+		fclose(f);
+}
+
+/* "in use by process 12 (bash), 13 (psql)", as far as we may see. */
+static int in_use(const char *dir, struct err *err)
+{
+	char users[256] = "", name[32];
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int n = 0;
+
+	while (d && n < USERS_SHOWN && (e = readdir(d))) {
+		if (!isdigit((unsigned char)*e->d_name) || !uses(e->d_name, dir))
+			continue;
+		name_of(e->d_name, name, sizeof(name));
+		size_t len = strlen(users);
+		(void)snprintf(users + len, sizeof(users) - len, "%s%.20s (%s)", n++ ? ", " : "",
+			       e->d_name, name);
+	}
+	if (d)
+		closedir(d);
+	return err_set(err, EBUSY, "'%s': cannot unmount: in use%s%s", dir,
+		       n ? " by process "
+			 : " (mounted over, or by a process that is not seen here)",
+		       users);
+}
+
+/* fusermount3, whose words are taken for the sentence. */
+static int run_fusermount(const char *dir, bool lazy, struct err *err)
+{
+	char *const argv[] = {(char[]){"fusermount3"}, lazy ? (char[]){"-uz"} : (char[]){"-u"},
+			      (char[]){"--"}, (char *)(uintptr_t)dir, NULL};
+	char text[512];
+	int pipefd[2], status = 0;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return err_set(err, errno, "'%s': %s", dir, strerror(errno));
+	pid = fork();
+	if (pid == 0) {
+		(void)dup2(pipefd[1], 2);
+		(void)setenv("LC_ALL", "C", 1);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	close(pipefd[1]);
+	while (pid > 0 && len < sizeof(text) - 1 &&
+	       (n = read(pipefd[0], text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	close(pipefd[0]);
+	text[len] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return err_set(err, errno, "'%s': fusermount3: %s", dir, strerror(errno));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return err_set(err, ENOENT, "'%s': cannot unmount: no fusermount3 here", dir);
+	if (status == 0)
+		return 0;
+	if (strstr(text, "busy"))
+		return -EBUSY;
+	return err_set(err, EPERM, "'%s': cannot unmount: %s", dir, text);
+}
+
+int detach_mount(const char *dir, bool lazy, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000L};
+	int r = 0;
+
+	for (int i = 0; place_mounted(dir, NULL, NULL); i++) {
+		if (geteuid() != 0)
+			r = run_fusermount(dir, lazy, err);
+		else if (umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0)
+			r = err_set(err, errno, "'%s': cannot unmount: %s", dir, strerror(errno));
+		else
+			return 0;
+		if (r == -EINVAL && !place_mounted(dir, NULL, NULL))
+			return 0; /* another was quicker */
+		if (r != -EBUSY)
+			return r;
+		if (i == BUSY_TRIES)
+			return in_use(dir, err);
+		(void)nanosleep(&pause, NULL); /* the kernel tells no event */
+	}
+	return r;
+}
+
+int detach_wait_daemon(const char *volume_dir, struct err *err)
+{
+	AUTO(freep) char *path = NULL;
+	int fd, r;
+
+	if (asprintf(&path, "%s/lock", volume_dir) < 0) {
+		path = NULL;
+		return err_set(err, ENOMEM, "volume '%s': out of memory", volume_dir);
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0; /* the directory is gone, or no daemon ever ran */
+	if (fd < 0)
+		return err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
+	do
+		r = flock(fd, LOCK_SH);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		r = err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
+	close(fd);
+	return r;
+}
+
+int detach_all(const struct place *place, bool lazy, struct err *err)
+{
+	AUTO(freep) char *disk = NULL;
+	int r;
+
+	if (place->mountpoint) {
+		/* Only what this record's loop device is mounted as, not what came later. */
+		AUTO(freep) char *source = NULL;
+
+		if (place_mounted(place->mountpoint, NULL, &source) && source && place->loop &&
+		    strcmp(source, place->loop) == 0) {
+			r = detach_mount(place->mountpoint, false, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	if (place->loop && *place->loop && place->fuse_dir) {
+		if (asprintf(&disk, "%s/disk", place->fuse_dir) < 0) {
+			disk = NULL;
+			return err_set(err, ENOMEM, "'%s': out of memory", place->fuse_dir);
+		}
+		r = loop_wait_gone(place->loop, disk, LOOP_TIMEOUT_MS, err);
+		if (r < 0)
+			return r;
+	}
+	if (place->fuse_dir) {
+		r = detach_mount(place->fuse_dir, lazy, err);
+		if (r < 0)
+			return r;
+	}
+	r = detach_wait_daemon(place->volume_dir, err);
+	if (r < 0)
+		return r;
+	if (place->record) {
+		(void)rmdir(place->fuse_dir); /* it may have gone already */
+		place_record_remove(place);
+	}
+	return 0;
+}

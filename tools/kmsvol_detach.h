@@ -1,0 +1,30 @@
+/* Taking mounts away: umount with a reason when it cannot be, and the wait for the daemon's end. */
+#ifndef TOOLS_KMSVOL_DETACH_H
+#define TOOLS_KMSVOL_DETACH_H
+
+#include <stdbool.h>
+
+#include "kmsvol_place.h"
+
+struct err;
+
+/*
+ * Unmount @dir: umount2(2) as root, else fusermount3. @lazy also takes one that is in use or dead.
+ * -EBUSY: in use; the sentence names processes that use it. 0 also when nothing is mounted there.
+ */
+int detach_mount(const char *dir, bool lazy, struct err *err);
+
+/*
+ * Wait until the daemon of @volume_dir has ended, which is when it has written everything (it holds the
+ * volume's lock until then). Waits as long as it takes.
+ */
+int detach_wait_daemon(const char *volume_dir, struct err *err);
+
+/*
+ * Undo everything that is mounted of @place, from the top to the bottom, as far as it is there: file
+ * system, loop device, FUSE mount, daemon, private directory, record. What is undone stays so when
+ * a later step fails. @lazy as above for the FUSE mount of a daemon that is dead.
+ */
+int detach_all(const struct place *place, bool lazy, struct err *err);
+
+#endif

@@ -1,0 +1,24 @@
+/* A file system on a volume (mount --fs): what the volume holds, mkfs, mount(2). Needs root. */
+#ifndef TOOLS_KMSVOL_FS_H
+#define TOOLS_KMSVOL_FS_H
+
+#include <stdbool.h>
+
+struct err;
+
+/* The types that --fs takes, NULL-terminated. */
+extern const char *const fs_types[];
+
+/*
+ * Make sure that @device (the loop device of the file @disk) holds a file system of @type: make one when
+ * the volume is blank, which is when it reads as zeros throughout. -EEXIST: it holds something else, and
+ * nothing was changed; the sentence names it. @read_only: never make one.
+ */
+int fs_prepare(const char *device, const char *disk, const char *type, bool read_only,
+	       struct err *err);
+
+/* mount(2). */
+int fs_mount(const char *device, const char *dir, const char *type, bool read_only,
+	     struct err *err);
+
+#endif

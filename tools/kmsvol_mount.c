@@ -1,0 +1,125 @@
+/*
+ * kmsvol mount: options in, mount_run(). With --fs the volume's file goes to a private directory, and a loop
+ * device and a file system are put on it, see kmsvol_mountfs.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "kmsvol_cmd.h"
+#include "kmsvol_fs.h"
+#include "kmsvol_mountfs.h"
+#include "mount.h"
+#include "secret.h"
+#include "volume.h"
+
+static const char help[] = "Mount the volume VOL: DIR shows it as the file DIR/disk, and how it is "
+			   "doing as DIR/status.\n"
+			   "With --fs, DIR is the file system on the volume instead, made when the "
+			   "volume is blank; needs "
+			   "root.\n"
+			   "While it is mounted the KMS key is watched, and its loss acted upon as "
+			   "--on-key-loss says.";
+
+/* In the order of enum keywatch_reaction. */
+static const char *const reactions[] = {"none", "read-only", "error", "hang", NULL};
+static const char *const recoveries[] = {"auto", "manual", NULL};
+
+/* 1 when @inner is @outer or below it; both absolute. */
+static bool lies_in(const char *inner, const char *outer)
+{
+	size_t n = strlen(outer);
+
+	return strncmp(inner, outer, n) == 0 && (!inner[n] || inner[n] == '/' || n == 1);
+}
+
+/* Both directories as absolute paths; the caller frees. */
+static int check_places(const char *vol, const char *dir, char **ret_vol, char **ret_dir,
+			struct err *err)
+{
+	AUTO(volume_header_freep) struct volume_header *header = NULL;
+	AUTO(freep) char *absolute_vol = NULL;
+	AUTO(freep) char *absolute_dir = NULL;
+	struct stat st;
+	int r = volume_header_load(vol, &header, err);
+
+	if (r < 0)
+		return r;
+	absolute_vol = realpath(vol, NULL);
+	absolute_dir = realpath(dir, NULL);
+	if (!absolute_vol || !absolute_dir || stat(absolute_dir, &st) < 0)
+		return err_set(err, errno, "mount point '%s': %s", absolute_vol ? dir : vol,
+			       strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ENOTDIR, "mount point '%s': not a directory", dir);
+	if (lies_in(absolute_vol, absolute_dir) || lies_in(absolute_dir, absolute_vol))
+		return err_set(err, EINVAL,
+			       "mount point '%s': it and the volume's directory '%s' may not be "
+			       "inside each other",
+			       dir, vol);
+	*ret_vol = absolute_vol;
+	*ret_dir = absolute_dir;
+	absolute_vol = absolute_dir = NULL;
+	return 0;
+}
+
+static int run(const char *vol, const char *dir, const char *fs, struct mount_options *options)
+{
+	AUTO(freep) char *absolute_vol = NULL;
+	AUTO(freep) char *absolute_dir = NULL;
+	struct err err;
+
+	if (check_places(vol, dir, &absolute_vol, &absolute_dir, &err) < 0)
+		return cmd_fail(&err);
+	options->volume_dir = absolute_vol;
+	options->mountpoint = absolute_dir;
+	if (fs)
+		return mountfs_run(options, fs);
+	if (mount_run(options, &err) < 0)
+		return cmd_fail(&err);
+	return CMD_DONE;
+}
+
+int cmd_mount(int argc, char **argv)
+{
+	struct mount_options o = {.watch = keywatch_config_default()};
+	int fs = -1, reaction = (int)o.watch.reaction, recover = o.watch.recover_manually;
+	const struct cmd_option options[] = {
+		{"fs", "TYPE", CMD_CHOICE, &fs, "mount this file system on the volume", fs_types},
+		{"on-key-loss", "REACTION", CMD_CHOICE, &reaction, "I/O without the key; hang",
+		 reactions},
+		{"check-interval", "TIME", CMD_DURATION, &o.watch.check_interval_ms,
+		 "how often KMS is asked; 1m", NULL},
+		{"grace", "TIME", CMD_DURATION, &o.watch.grace_ms,
+		 "warn for so long before reacting; 0s", NULL},
+		{"kms-outage-grace", "TIME", CMD_DURATION, &o.watch.kms_outage_grace_ms,
+		 "an outage of KMS counts as loss after this; 15m", NULL},
+		{"recover", "HOW", CMD_CHOICE, &recover, "when the key is back; auto", recoveries},
+		{"recover-delay", "TIME", CMD_DURATION, &o.watch.recover_delay_ms,
+		 "wait before recovering; 0s", NULL},
+		{"terminal-after", "TIME", CMD_DURATION, &o.watch.terminal_after_ms,
+		 "give up after so long without the key; 7d, 0s: never", NULL},
+		{"read-only", NULL, CMD_FLAG, &o.read_only, "refuse writes", NULL},
+		{"allow-other", NULL, CMD_FLAG, &o.allow_other, "let other users in", NULL},
+		{"foreground", NULL, CMD_FLAG, &o.foreground, "stay until it is unmounted", NULL},
+		CMD_KMS_OPTIONS(o.kms),
+	};
+	const struct cmd cmd = {"mount", "VOL DIR", 2,
+				help,	 options,   sizeof(options) / sizeof(*options)};
+	struct err err;
+	int first, code = cmd_parse(&cmd, argc, argv, &first);
+
+	if (code != CMD_GO)
+		return code;
+	if (o.watch.check_interval_ms == 0) {
+		(void)err_set(&err, EINVAL, "mount: --check-interval: '0' would ask without pause");
+		return cmd_wrong(&err);
+	}
+	o.watch.reaction = (enum keywatch_reaction)reaction;
+	o.watch.recover_manually = recover == 1;
+	return run(argv[first], argv[first + 1], fs >= 0 ? fs_types[fs] : NULL, &o);
+}

@@ -1,0 +1,272 @@
+/* mount --fs. See kmsvol_mountfs.h for the steps. */
+#include "kmsvol_mountfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "kmsvol_cmd.h"
+#include "kmsvol_detach.h"
+#include "kmsvol_fs.h"
+#include "kmsvol_loop.h"
+#include "kmsvol_place.h"
+#include "mount.h"
+#include "secret.h"
+#include "volume.h"
+
+struct job {
+	const struct mount_options *options;
+	const char *type;
+	struct place place;
+	pid_t child;	  /* in the foreground: the daemon; 0: reaped */
+	int child_status; /* of waitpid(), once reaped */
+	int signals;	  /* signalfd */
+	bool interrupted;
+};
+
+static void end_signals(sigset_t *ret_set)
+{
+	sigemptyset(ret_set);
+	sigaddset(ret_set, SIGINT);
+	sigaddset(ret_set, SIGTERM);
+	sigaddset(ret_set, SIGHUP);
+}
+
+static int set_place(struct job *job, struct err *err)
+{
+	AUTO(volume_header_freep) struct volume_header *header = NULL;
+	struct place *p = &job->place;
+	const char *id;
+	int r = volume_header_load(job->options->volume_dir, &header, err);
+
+	if (r < 0)
+		return r;
+	id = header->geometry.volume_id;
+	p->volume_dir = strdup(job->options->volume_dir);
+	p->mountpoint = strdup(job->options->mountpoint);
+	if (asprintf(&p->fuse_dir, "%s/%s", PLACE_RUN_DIR, id) < 0)
+		p->fuse_dir = NULL;
+	if (asprintf(&p->record, "%s/%s.json", PLACE_RUN_DIR, id) < 0)
+		p->record = NULL;
+	if (!p->volume_dir || !p->mountpoint || !p->fuse_dir || !p->record)
+		return err_set(err, ENOMEM, "volume '%s': out of memory", p->volume_dir);
+	return 0;
+}
+
+static int make_private_dir(struct job *job, struct err *err)
+{
+	const char *dir = job->place.fuse_dir;
+
+	if (mkdir(PLACE_RUN_DIR, 0755) < 0 && errno != EEXIST)
+		return err_set(err, errno, "'%s': %s", PLACE_RUN_DIR, strerror(errno));
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return err_set(err, errno, "'%s': %s", dir, strerror(errno));
+	return 0;
+}
+
+/* Has a signal come that asks to end? Collects the end of the child on the way. */
+static bool asked_to_end(struct job *job)
+{
+	struct signalfd_siginfo info;
+
+	while (read(job->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		if (info.ssi_signo != SIGCHLD)
+			job->interrupted = true;
+	if (job->child > 0 && waitpid(job->child, &job->child_status, WNOHANG) == job->child)
+		job->child = 0;
+	return job->interrupted;
+}
+
+static int watch_signals(struct job *job, struct err *err)
+{
+	sigset_t set;
+
+	end_signals(&set);
+	sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail with these arguments */
+	job->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (job->signals < 0)
+		return err_set(err, errno, "signalfd: %s", strerror(errno));
+	return 0;
+}
+
+/* The daemon in the foreground: a child, out of reach of the terminal's signals, which are ours. */
+static int child_main(const struct mount_options *options)
+{
+	struct err err;
+	sigset_t none;
+
+	(void)setpgid(0, 0); /* fails only for a session leader, which a new child is not */
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (mount_run(options, &err) < 0)
+		return cmd_fail(&err);
+	return CMD_DONE;
+}
+
+static bool mounted(const struct job *job)
+{
+	AUTO(freep) char *type = NULL;
+
+	return place_mounted(job->place.fuse_dir, &type, NULL) && type &&
+	       strncmp(type, "fuse", 4) == 0;
+}
+
+/* Wait for the child's mount: 0 it is there, else the child has ended or we shall. */
+static int await_mount(struct job *job)
+{
+	int table = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	struct pollfd fds[2] = {{.fd = job->signals, .events = POLLIN},
+				{.fd = table, .events = POLLPRI}};
+	int r = -ECHILD;
+
+	while (!asked_to_end(job) && job->child > 0) {
+		if (mounted(job)) {
+			r = 0;
+			break;
+		}
+		(void)poll(fds, 2, -1); /* a signal, or the mount table has changed */
+	}
+	if (table >= 0)
+		close(table);
+	return r;
+}
+
+/* Steps 3 to 6. What was made stays when one fails. */
+static int build(struct job *job, struct err *err)
+{
+	const struct mount_options *o = job->options;
+	struct place *p = &job->place;
+	AUTO(freep) char *disk = NULL;
+	int fd = -1, r;
+
+	if (asprintf(&disk, "%s/disk", p->fuse_dir) < 0) {
+		disk = NULL;
+		return err_set(err, ENOMEM, "volume '%s': out of memory", p->volume_dir);
+	}
+	if ((r = place_record_save(p, err)) < 0 ||
+	    (r = loop_attach(disk, o->read_only, &fd, &p->loop, err)) < 0)
+		return r;
+	r = place_record_save(p, err);
+	if (r == 0)
+		r = fs_prepare(p->loop, disk, job->type, o->read_only, err);
+	if (r == 0 && asked_to_end(job))
+		r = err_set(err, EINTR, "interrupted");
+	if (r == 0)
+		r = fs_mount(p->loop, p->mountpoint, job->type, o->read_only, err);
+	close(fd);
+	return r < 0 ? err_prefix(err, "volume '%s'", p->volume_dir) : 0;
+}
+
+/* Foreground: until the daemon has ended, by an unmount from elsewhere or on a signal. */
+static int serve(struct job *job)
+{
+	struct pollfd fd = {.fd = job->signals, .events = POLLIN};
+	struct err err;
+
+	while (job->child > 0) {
+		if (job->interrupted) {
+			job->interrupted = false;
+			if (detach_all(&job->place, false, &err) < 0)
+				(void)cmd_fail(&err); /* told; it stays mounted */
+		}
+		(void)poll(&fd, 1, -1);
+		(void)asked_to_end(job);
+	}
+	/* When the daemon died, this takes away what is left of it. */
+	if (detach_all(&job->place, true, &err) < 0)
+		return cmd_fail(&err);
+	return WIFEXITED(job->child_status) ? WEXITSTATUS(job->child_status) : CMD_FAILED;
+}
+
+static int start_daemon(struct job *job, struct mount_options *inner)
+{
+	struct err err;
+
+	if (!inner->foreground) {
+		if (mount_run(inner, &err) < 0)
+			return cmd_fail(&err);
+		/* Only now: the daemon would have inherited the blocked signals. */
+		if (watch_signals(job, &err) < 0)
+			return cmd_fail(&err);
+		return CMD_GO;
+	}
+	if (watch_signals(job, &err) < 0)
+		return cmd_fail(&err);
+	job->child = fork();
+	if (job->child == 0)
+		_exit(child_main(inner));
+	if (job->child < 0) {
+		job->child = 0;
+		(void)err_set(&err, errno, "cannot start the daemon: %s", strerror(errno));
+		return cmd_fail(&err);
+	}
+	if (await_mount(job) == 0)
+		return CMD_GO;
+	if (job->child > 0) { /* we were asked to end before it was there */
+		(void)kill(job->child, SIGTERM);
+		while (waitpid(job->child, &job->child_status, 0) < 0 && errno == EINTR)
+			;
+		job->child = 0;
+	}
+	if (WIFEXITED(job->child_status) && WEXITSTATUS(job->child_status) != 0)
+		return WEXITSTATUS(job->child_status); /* it has told why */
+	return CMD_FAILED;
+}
+
+static int steps(struct job *job)
+{
+	struct mount_options inner = *job->options;
+	struct err err, second;
+	int code;
+
+	if (set_place(job, &err) < 0 || make_private_dir(job, &err) < 0)
+		return cmd_fail(&err);
+	inner.mountpoint = job->place.fuse_dir;
+	inner.allow_other = false;
+	code = start_daemon(job, &inner);
+	if (code != CMD_GO) {
+		(void)rmdir(job->place.fuse_dir); /* not when it is in use by another mount */
+		return code;
+	}
+	if (build(job, &err) < 0) {
+		code = cmd_fail(&err);
+		if (detach_all(&job->place, false, &second) < 0)
+			(void)cmd_fail(&second);
+		return code;
+	}
+	return inner.foreground ? serve(job) : CMD_DONE;
+}
+
+int mountfs_run(const struct mount_options *options, const char *type)
+{
+	struct job job = {.options = options, .type = type, .signals = -1};
+	struct err err;
+	int code;
+
+	if (geteuid() != 0) {
+		(void)err_set(&err, EPERM,
+			      "volume '%s': --fs needs root, for the loop device and the mount; "
+			      "without root, mount without --fs and use DIR/disk",
+			      options->volume_dir);
+		return cmd_fail(&err);
+	}
+	code = steps(&job);
+	if (job.child > 0) /* it ended with its mount */
+		while (waitpid(job.child, NULL, 0) < 0 && errno == EINTR)
+			;
+	if (job.signals >= 0)
+		close(job.signals);
+	place_free(&job.place);
+	return code;
+}

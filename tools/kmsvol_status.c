@@ -1,0 +1,87 @@
+/* kmsvol status: what the daemon says of a mounted volume, or what the header says of another. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "kms_json.h"
+#include "kmsvol_cmd.h"
+#include "kmsvol_place.h"
+#include "mount.h"
+#include "secret.h"
+#include "volume.h"
+
+static const char help[] = "Say how a volume is doing. VOL is its directory, or a directory where "
+			   "it is mounted. State\n"
+			   "'unmounted' means that no daemon serves it.";
+
+/* The header's facts, under the names that a daemon uses. NULL: out of memory. */
+static struct kms_json *header_json(const char *dir, const struct volume_header *h)
+{
+	struct kms_json *obj = kms_json_new_object();
+
+	if (obj && (kms_json_set_str(obj, "state", "unmounted") |
+		    kms_json_set_str(obj, "volume_id", h->geometry.volume_id) |
+		    kms_json_set_str(obj, "volume_dir", dir) |
+		    kms_json_set_u64(obj, "size_bytes", h->geometry.size_bytes) |
+		    kms_json_set_u64(obj, "block_size", h->geometry.block_size) |
+		    kms_json_set_str(obj, "cipher", blockcrypt_name(h->geometry.cipher)) |
+		    kms_json_set_str(obj, "key_arn", h->key_arn)) < 0)
+		kms_json_freep(&obj);
+	return obj;
+}
+
+/* What a record of --fs knows besides. */
+static int add_place(struct kms_json *obj, const struct place *place)
+{
+	if (!place->mountpoint)
+		return 0;
+	return kms_json_set_str(obj, "filesystem_mountpoint", place->mountpoint) |
+	       kms_json_set_str(obj, "loop_device", place->loop ? place->loop : "");
+}
+
+static int status(const struct place *place, bool as_json)
+{
+	AUTO(kms_json_freep) struct kms_json *request = kms_json_new_object();
+	AUTO(volume_header_freep) struct volume_header *header = NULL;
+	struct kms_json *reply = NULL;
+	struct err err;
+	int r;
+
+	if (volume_header_load(place->volume_dir, &header, &err) < 0)
+		return cmd_fail(&err);
+	if (!request || kms_json_set_str(request, "command", "status") < 0) {
+		(void)err_set(&err, ENOMEM, "out of memory");
+		return cmd_fail(&err);
+	}
+	r = mount_control(place->volume_dir, request, &reply, &err);
+	if (r < 0 && r != -ENOTCONN)
+		return cmd_fail(&err);
+	if (r == -ENOTCONN)
+		reply = header_json(place->volume_dir, header);
+	if (reply && add_place(reply, place) < 0)
+		kms_json_freep(&reply);
+	return cmd_print(reply, as_json);
+}
+
+int cmd_status(int argc, char **argv)
+{
+	bool as_json = false;
+	const struct cmd_option options[] = {
+		{"json", NULL, CMD_FLAG, &as_json, "print JSON", NULL},
+	};
+	const struct cmd cmd = {"status", "VOL", 1, help, options, 1};
+	struct place place;
+	struct err err;
+	int first, code = cmd_parse(&cmd, argc, argv, &first);
+
+	if (code != CMD_GO)
+		return code;
+	if (place_find(argv[first], &place, &err) < 0)
+		return cmd_fail(&err);
+	code = status(&place, as_json);
+	place_free(&place);
+	return code;
+}
