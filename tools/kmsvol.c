@@ -36,7 +36,7 @@ static int usage(void)
 	return CMD_DONE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
 	struct err err;
@@ -56,4 +56,16 @@ int main(int argc, char **argv)
 		(void)err_set(&err, EINVAL, "unknown %s '%s'; see '%s --help'",
 			      *word == '-' ? "option" : "command", word, CMD_PROGRAM);
 	return cmd_wrong(&err);
+}
+
+int main(int argc, char **argv)
+{
+	int code = run(argc, argv);
+	struct err err;
+
+	if (fflush(stdout) != 0 && code == CMD_DONE) {
+		(void)err_set(&err, errno, "standard output: %s", strerror(errno));
+		return cmd_fail(&err);
+	}
+	return code;
 }

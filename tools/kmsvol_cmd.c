@@ -215,9 +215,5 @@ int cmd_print(struct kms_json *obj, bool as_json)
 		lines.print = true;
 		(void)kms_json_each(obj, one_line, &lines);
 	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		(void)err_set(&err, EIO, "standard output: %s", strerror(errno));
-		return cmd_fail(&err);
-	}
 	return CMD_DONE;
 }

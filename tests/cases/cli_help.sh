@@ -1,0 +1,47 @@
+#!/bin/bash
+# Every command explains itself, and wrong usage ends with 2 and one line.
+. "$(dirname "$0")/../lib/case.sh"
+
+help=$("$KMSVOL" --help)
+is '--help ends with 0' $? 0
+like '--help names the exit codes' "$help" '0 done, 1 failed, 2 wrong usage, 3 KMS refused, 4 data damaged'
+like '--version names the program and a version' "$("$KMSVOL" --version)" '^kmsvol [0-9]+\.[0-9]+\.[0-9]+$'
+
+for command in create mount status unmount umount; do
+	[ "$command" = umount ] || like "--help lists $command" "$help" "^  $command  "
+	text=$("$KMSVOL" "$command" --help 2>stderr)
+	is "$command --help ends with 0" $? 0
+	is "$command --help says nothing on stderr" "$(cat stderr)" ''
+	like "$command --help shows the usage" "$text" '^usage: kmsvol '
+	refused 2 "^kmsvol: (un|$command|)[a-z]*: unknown option '--bogus'; see 'kmsvol" \
+		"$KMSVOL" "$command" --bogus
+	refused 2 "too few arguments, wanted are '[A-Z ]+'; see 'kmsvol [a-z]+ --help'" "$KMSVOL" "$command"
+	refused 2 "one argument too many: '[bc]'; see 'kmsvol [a-z]+ --help'" "$KMSVOL" "$command" a b c
+done
+
+# Each option of the manual page is one of the program, and the other way round.
+manual=$(sed -n 's/^\.BI* \\-\\-\([a-z\\-]*\).*/\1/p' "$CASE_ROOT/docs/kmsvol.1" | tr -d '\\' | sort -u)
+program=$(for command in create mount status unmount; do
+	"$KMSVOL" "$command" --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'
+done; echo version)
+is 'the manual page has the options of the program' "$manual" "$(sort -u <<<"$program")"
+
+refused 2 "^kmsvol: no command; see 'kmsvol --help'$" "$KMSVOL"
+refused 2 "^kmsvol: unknown command 'frobnicate'; see" "$KMSVOL" frobnicate
+refused 2 "^kmsvol: unknown option '--frobnicate'; see" "$KMSVOL" --frobnicate
+refused 2 "^kmsvol: create: option lacks its argument: '--size'; see" "$KMSVOL" create V --size
+refused 2 "^kmsvol: create: --size is needed" "$KMSVOL" create V --key-id alias/x
+refused 2 "^kmsvol: create: --key-id is needed" "$KMSVOL" create V --size 1G
+refused 2 "^kmsvol: create: --key-id: its argument is empty" "$KMSVOL" create V --size 1G --key-id ''
+refused 2 "^kmsvol: mount: --on-key-loss: 'panic' is none of none, read-only, error, hang" \
+	"$KMSVOL" mount V D --on-key-loss panic
+refused 2 "^kmsvol: mount: --check-interval: '5' is no duration" "$KMSVOL" mount V D --check-interval 5
+refused 2 "^kmsvol: mount: --check-interval: '0' would ask without pause" \
+	"$KMSVOL" mount V D --check-interval 0s
+refused 2 "^kmsvol: mount: --fs: 'ntfs' is none of ext4, xfs, btrfs" "$KMSVOL" mount V D --fs ntfs
+refused 1 "^kmsvol: 'nowhere': No such file or directory$" "$KMSVOL" unmount nowhere
+refused 1 "^kmsvol: '/': nothing of kmsvol is mounted there$" "$KMSVOL" unmount /
+"$KMSVOL" --help >/dev/full 2>stderr
+is 'a full standard output is noticed' $? 1
+
+done_testing

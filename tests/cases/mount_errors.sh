@@ -1,0 +1,72 @@
+#!/bin/bash
+# kmsvol mount and unmount: wrong places and wrong times, each with its sentence.
+. "$(dirname "$0")/../lib/case.sh"
+need aws jq
+need_fuse
+
+mkdir D D2 plain
+touch file
+refused 1 "^kmsvol: volume 'none': No such file or directory" "$KMSVOL" mount none D
+refused 1 "^kmsvol: 'plain' is no volume: volume.json is missing" "$KMSVOL" mount plain D
+refused 1 "^kmsvol: 'file' is no volume: not a directory" "$KMSVOL" mount file D
+refused 1 "^kmsvol: 'plain' is no volume: volume.json is missing" "$KMSVOL" status plain
+refused 1 "^kmsvol: 'D': nothing of kmsvol is mounted there" "$KMSVOL" unmount D
+
+start_kmsd
+make_key alias/demo
+make_volume V
+before=$(tree_hash V)
+
+refused 1 "^kmsvol: mount point 'none': No such file or directory" "$KMSVOL" mount V none
+refused 1 "^kmsvol: mount point 'file': .*[Nn]ot a directory" "$KMSVOL" mount V file
+refused 1 "^kmsvol: mount point 'V': .*may not be inside each other" "$KMSVOL" mount V V
+mkdir -p outer
+make_volume outer/W
+refused 1 "^kmsvol: mount point 'outer': .*may not be inside each other" "$KMSVOL" mount outer/W outer
+
+# --- the key
+aws kms disable-key --key-id "$KEY_ARN"
+refused 3 "^kmsvol: volume '[^']*V': cannot unwrap data key: .*DisabledException" "$KMSVOL" mount V D
+aws kms schedule-key-deletion --key-id "$KEY_ARN" --pending-window-in-days 7 >/dev/null
+refused 3 "cannot unwrap data key: .*KMSInvalidStateException" "$KMSVOL" mount V D
+aws kms cancel-key-deletion --key-id "$KEY_ARN" >/dev/null
+aws kms enable-key --key-id "$KEY_ARN"
+AWS_ACCESS_KEY_ID='' AWS_SECRET_ACCESS_KEY='' refused 1 "cannot unwrap data key: .*credentials" "$KMSVOL" mount V D
+AWS_SECRET_ACCESS_KEY=wrong/wrong/wrong/wrong/wrong/wrong/wrong \
+	refused 1 "cannot unwrap data key: .*(InvalidSignatureException|signature)" "$KMSVOL" mount V D
+AWS_MAX_ATTEMPTS=1 refused 1 "cannot unwrap data key: .*127.0.0.1:1" \
+	"$KMSVOL" mount V D --endpoint-url http://127.0.0.1:1
+not_ok 'nothing is mounted after all that' mountpoint -q D
+is 'nothing was changed by all that' "$(tree_hash V)" "$before"
+
+# --- once it is mounted
+need_ok 'it mounts' "$KMSVOL" mount V D
+later release D
+pid=$("$KMSVOL" status V --json | jq .pid)
+refused 1 "^kmsvol: volume '[^']*V': in use by process $pid" "$KMSVOL" mount V D2
+is 'status by the mount point is status of the volume' \
+	"$("$KMSVOL" status D --json | jq -r .volume_id)" "$(jq -r .id V/volume.json)"
+not_ok 'nothing is mounted at the second place' mountpoint -q D2
+
+sleep 60 <D/disk &
+holder=$!
+later end_process "$holder"
+refused 1 "^kmsvol: '[^']*/D': cannot unmount: in use by process .*$holder \(sleep\)" "$KMSVOL" unmount D
+ok 'it is still mounted' mountpoint -q D
+end_process "$holder"
+ok 'unmounted by the name of the volume' "$KMSVOL" unmount V
+not_ok 'nothing is mounted' mountpoint -q D
+not_ok 'the daemon is gone' kill -0 "$pid"
+refused 1 "nothing of kmsvol is mounted there" "$KMSVOL" unmount D
+
+# --- a daemon that was killed leaves a dead mount, which unmount takes away
+need_ok 'it mounts again' "$KMSVOL" mount V D
+pid=$("$KMSVOL" status D --json | jq .pid)
+kill -KILL "$pid"
+wait_for 10 gone -0 "$pid"
+not_ok 'the mount is dead' cat D/status
+ok 'unmount takes it away' "$KMSVOL" unmount D
+not_ok 'nothing is mounted any more' mountpoint -q D
+ok 'and the volume mounts' "$KMSVOL" mount V D
+ok 'and unmounts' "$KMSVOL" unmount D
+done_testing
