@@ -14,9 +14,9 @@ MAKEFLAGS += --no-print-directory
 
 VERSION := 0.1.0
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla
+comma := ,
 SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
 	$(if $(filter thread,$(SAN)),-fsanitize=thread)
-comma := ,
 CFLAGS ?= -O2 -g
 LIBS := fuse3 libcurl json-c libssl libcrypto
 KMSD_LIBS := libmicrohttpd sqlite3 json-c libcrypto
