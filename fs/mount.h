@@ -30,7 +30,10 @@ int mount_run(const struct mount_options *options, struct err *err);
 
 /*
  * Ask the daemon of a mounted volume through its control socket: one JSON object there, one back,
- * which the caller owns. -ENOTCONN: no daemon runs for it.
+ * which the caller owns. "op" is one of "status" (its reply is the status), "start" (check the key
+ * now and return to service), "force" (end the waiting of requests with EIO), "unmount" (with
+ * "force": true also when in use). -ENOTCONN: no daemon runs for it; a refusal of the daemon is an
+ * error with its sentence.
  */
 int mount_control(const char *volume_dir, const struct kms_json *request,
 		  struct kms_json **ret_reply, struct err *err);

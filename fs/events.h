@@ -1,0 +1,32 @@
+/*
+ * The life of a volume as lines of JSON in VOLUME/events.jsonl: mounts, changes of state, errors.
+ * For people and programs that ask afterwards what happened and why; nothing here reads it back.
+ */
+#ifndef FS_EVENTS_H
+#define FS_EVENTS_H
+
+#include <stdint.h>
+
+struct err;
+struct events;
+
+#define EVENTS_SIZE_MAX (16 * 1024 * 1024) /* then it becomes events.jsonl.1, replacing the last */
+
+/* NULL members are left out. */
+struct event {
+	const char *name; /* "state-changed", "mounted", ... */
+	const char *from, *to;
+	const char *reason;
+	const struct err *err; /* code and request id of AWS, where it has them */
+	const char *rds_event; /* "RDS-EVENT-0418", and then its text for this volume follows */
+};
+
+/* For the volume @volume_id in the directory @dir_fd (the caller's, to stay open). NULL: no memory */
+struct events *events_new(int dir_fd, const char *volume_id);
+void events_free(struct events *events);
+
+/* Append a line. From any thread. What fails is logged, once in a row, and otherwise ignored: the
+ * volume's life must not depend on its diary. */
+void events_add(struct events *events, const struct event *event);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * The thread that lives the key watch: asks KMS, closes and opens the gate and the store, writes
+ * events. It alone calls KMS after the mount, and it alone changes which store is open.
+ */
+#ifndef FS_WATCH_H
+#define FS_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keywatch.h"
+
+struct err;
+struct events;
+struct gate;
+struct kms;
+struct store;
+struct volume_header;
+struct watch;
+struct watch_status;
+
+/* All borrowed and to outlive the watch. */
+struct watch_setup {
+	const char *dir;
+	const struct volume_header *header;
+	struct kms *kms;
+	struct gate *gate;
+	struct events *events;
+	struct keywatch_config config;
+	bool read_only;
+	uint64_t hold_limit_ms; /* requests that wait for longer get EIO; 0: no limit */
+};
+
+/*
+ * Take over @store (from then on the watch's), open at first. No thread yet. The caller keeps
+ * *@setup's members, the struct is copied. On failure the store stays the caller's.
+ */
+int watch_new(const struct watch_setup *setup, struct store *store, struct watch **ret_watch,
+	      struct err *err);
+
+/*
+ * Start the thread. @forget is called on it when the key is lost, with nothing inside the gate: wipe
+ * what plaintext is kept outside the store.
+ */
+int watch_start(struct watch *watch, void (*forget)(void *arg), void *arg, struct err *err);
+
+/* The store; only between gate_enter() and gate_leave(), or in a waiter that the gate runs. */
+struct store *watch_store(struct watch *watch);
+
+/* A manual start: check the key now. -EINVAL with a sentence in a state where that means nothing. */
+int watch_want_start(struct watch *watch, struct err *err);
+
+/*
+ * End the thread; a KMS call under way is cancelled, anything else it does it finishes. Requests inside
+ * the gate may still run. The state stays what it is.
+ */
+void watch_end(struct watch *watch);
+
+/* After watch_end(), with nothing inside the gate: close the store and wipe its key. What store_close()
+ * said. Does nothing the second time. */
+int watch_close(struct watch *watch, struct err *err);
+void watch_free(struct watch *watch); /* after watch_close(); NULL is allowed */
+
+/* From any thread, any time; never waits for KMS or the store. */
+void watch_status(struct watch *watch, struct watch_status *ret_status);
+
+#endif
