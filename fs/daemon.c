@@ -1,0 +1,151 @@
+/* The process around a mounted volume. See daemon.h. */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "say.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT 4
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+void daemon_harden(void)
+{
+#ifndef SANITIZED
+	const struct rlimit none = {0, 0};
+
+	/* Each is a second fence; key memory is locked and left out of core files by itself. */
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	if (geteuid() == 0)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+#endif
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+int daemon_foreground(daemon_run *run, void *arg, struct err *err)
+{
+	return run(arg, nothing, NULL, err);
+}
+
+/* What the child tells its parent. One write, shorter than a pipe holds. */
+struct word {
+	int r;
+	struct err err;
+};
+
+static void tell(int fd, int r, const struct err *err)
+{
+	struct word word = {.r = r};
+	ssize_t n;
+
+	if (err)
+		word.err = *err;
+	do
+		n = write(fd, &word, sizeof(word));
+	while (n < 0 && errno == EINTR);
+	/* When the parent is gone, nobody wants to know. */
+}
+
+/* The child's end of the pipe; -1 once told. Nothing else is shared. */
+static int told_fd = -1;
+
+static void tell_ready(void *arg)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	(void)arg;
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		(void)dup2(null, fd); /* fds 0 to 2 always fit */
+	if (null > 2)
+		(void)close(null);
+	tell(told_fd, 0, NULL);
+	(void)close(told_fd);
+	told_fd = -1;
+}
+
+static void child(daemon_run *run, void *arg, int fd)
+{
+	struct err err = {0};
+	int r;
+
+	told_fd = fd;
+	if (fd > 3)
+		(void)close_range(3, (unsigned)fd - 1, 0);
+	(void)close_range((unsigned)fd + 1, ~0U, 0);
+	(void)setsid(); /* cannot fail: we lead no group */
+	(void)chdir("/");
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = run(arg, tell_ready, NULL, &err);
+	if (told_fd >= 0)
+		tell(told_fd, r, &err);
+	else if (r < 0)
+		say_error("%s", err.msg);
+	_exit(r < 0 ? 1 : 0);
+}
+
+/* Wait for the child's word. */
+static int listen_to(pid_t pid, int fd, struct err *err)
+{
+	struct word word;
+	ssize_t n;
+	int status = 0;
+
+	do
+		n = read(fd, &word, sizeof(word));
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)sizeof(word) && word.r == 0)
+		return 0;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (n != (ssize_t)sizeof(word))
+		return err_set(err, EIO, "the daemon died at its start (%s %d)",
+			       WIFSIGNALED(status) ? "signal" : "exit",
+			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	if (err)
+		*err = word.err;
+	return word.r;
+}
+
+int daemon_background(daemon_run *run, void *arg, struct err *err)
+{
+	int fds[2], r;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_set(err, errno, "pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid == 0)
+		child(run, arg, fds[1]);
+	(void)close(fds[1]);
+	r = pid < 0 ? err_set(err, errno, "fork: %s", strerror(errno))
+		    : listen_to(pid, fds[0], err);
+	(void)close(fds[0]);
+	return r;
+}

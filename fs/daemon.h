@@ -1,0 +1,26 @@
+/* The process around a mounted volume: into the background, and made safe for keys and for I/O. */
+#ifndef FS_DAEMON_H
+#define FS_DAEMON_H
+
+struct err;
+
+/* Serves; calls @ready with @ready_arg once it does. Returns at the end. */
+typedef int daemon_run(void *arg, void (*ready)(void *ready_arg), void *ready_arg, struct err *err);
+
+/* Call @run here. */
+int daemon_foreground(daemon_run *run, void *arg, struct err *err);
+
+/*
+ * Call @run in a process of its own: a new session, working directory /, no foreign file descriptors. Returns
+ * in the calling process when it is ready (0) or has failed (what it said). Before any thread is made.
+ */
+int daemon_background(daemon_run *run, void *arg, struct err *err);
+
+/*
+ * No core files and no debugger of the same user, memory locked where that is allowed, and marked as a
+ * process that writes back memory (prctl(PR_SET_IO_FLUSHER)), so that it does not wait for itself below
+ * a loop device. What is not allowed is left out. Not in sanitizer builds.
+ */
+void daemon_harden(void);
+
+#endif

@@ -1,0 +1,395 @@
+/*
+ * What `kmsvol mount` runs: the parts put together, in the order in which they may fail, and taken
+ * apart so that all is durable before the volume's lock is let go.
+ */
+#include "mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blockcrypt.h"
+#include "bytes.h"
+#include "control.h"
+#include "daemon.h"
+#include "err.h"
+#include "events.h"
+#include "fusefs.h"
+#include "gate.h"
+#include "kms.h"
+#include "kms_json.h"
+#include "say.h"
+#include "secret.h"
+#include "status.h"
+#include "store.h"
+#include "volume.h"
+#include "watch.h"
+
+#define FUSE_SYSCTL "/proc/sys/fs/fuse/"
+#define HOLD_MARGIN_MS                                                                             \
+	1000		   /* answer waiting requests this long before the kernel's limit, or ... */
+#define HOLD_MARGIN_PART 5 /* ... a fifth of it */
+
+/* One mounted volume. All zero but the fds (-1) is nothing yet: mounted_free() may come at any time. */
+struct mounted {
+	const struct mount_options *options;
+	char *volume_dir, *mountpoint; /* absolute, without links */
+	int dir_fd, lock_fd, signal_fd, stop_fd;
+	struct volume_header *header;
+	struct kms *kms;
+	struct gate *gate;
+	struct events *events;
+	struct watch *watch;
+	struct fusefs *fusefs;
+	struct control *control;
+};
+
+static int fd_close(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd); /* nothing of these is written through */
+	return -1;
+}
+
+static void fill_status(struct mounted *m, struct status *ret_status)
+{
+	const struct store_geometry *g = &m->header->geometry;
+
+	*ret_status = (struct status){
+		.volume_id = g->volume_id,
+		.volume_dir = m->volume_dir,
+		.mountpoint = m->mountpoint,
+		.key_arn = m->header->key_arn,
+		.cipher = blockcrypt_name(g->cipher),
+		.pid = getpid(),
+		.size_bytes = g->size_bytes,
+		.block_size = g->block_size,
+		.read_only = m->options->read_only,
+		.config = m->options->watch,
+	};
+	watch_status(m->watch, &ret_status->watch);
+	gate_stats(m->gate, &ret_status->gate);
+	fusefs_count(m->fusefs, &ret_status->io);
+}
+
+static char *make_status_text(void *arg)
+{
+	struct status s;
+
+	fill_status(arg, &s);
+	return status_text(&s);
+}
+
+static struct kms_json *make_status_json(struct mounted *m)
+{
+	struct status s;
+
+	fill_status(m, &s);
+	return status_json(&s);
+}
+
+static int unmount_on_request(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	bool force = false;
+	int r;
+
+	if (kms_json_has(request, "force") && kms_json_bool(request, "force", &force, err) < 0)
+		return -err->num;
+	if (force)
+		gate_end_hold(m->gate);
+	r = fusefs_unmount(m->fusefs, force, err);
+	if (r == 0 && force)
+		(void)eventfd_write(m->stop_fd, 1); /* cannot fail below its maximum */
+	return r;
+}
+
+/* A request on the control socket; "command" is another name for "op". */
+static struct kms_json *handle(const struct kms_json *request, void *arg)
+{
+	struct mounted *m = arg;
+	struct kms_json *reply;
+	const char *op = "";
+	struct err err = {0};
+	int r;
+
+	r = kms_json_str(request, kms_json_has(request, "command") ? "command" : "op", &op, &err);
+	if (r == 0 && strcmp(op, "status") == 0)
+		return make_status_json(m);
+	if (r == 0 && strcmp(op, "start") == 0)
+		r = watch_want_start(m->watch, &err);
+	else if (r == 0 && strcmp(op, "force") == 0)
+		gate_end_hold(m->gate);
+	else if (r == 0 && strcmp(op, "unmount") == 0)
+		r = unmount_on_request(m, request, &err);
+	else if (r == 0)
+		r = err_set(&err, EINVAL,
+			    "no operation '%s'; there are status, start, force, unmount", op);
+	if (r < 0)
+		return control_error(&err);
+	reply = kms_json_new_object();
+	if (reply && kms_json_set_bool(reply, "ok", true) < 0) {
+		kms_json_free(reply);
+		return NULL;
+	}
+	return reply;
+}
+
+/* A number in a file of /proc; 0 when it is not there. */
+static uint64_t sysctl_number(const char *name)
+{
+	AUTO(freep) char *path = NULL;
+	unsigned long long v = 0;
+	FILE *f = NULL;
+
+	if (asprintf(&path, FUSE_SYSCTL "%s", name) >= 0)
+		f = fopen(path, "re");
+	else
+		path = NULL;
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu", &v) != 1)
+		v = 0;
+	(void)fclose(f);
+	return v;
+}
+
+/* How long a request may wait before the kernel aborts the whole mount; 0: as long as it likes. */
+static uint64_t hold_limit_ms(const struct mount_options *options)
+{
+	uint64_t limit = sysctl_number("default_request_timeout") * 1000;
+	uint64_t max = sysctl_number("max_request_timeout") * 1000;
+
+	if (max && (limit == 0 || limit > max))
+		limit = max;
+	if (limit == 0 || options->watch.reaction != KEYWATCH_HANG)
+		return 0;
+	limit -= limit / HOLD_MARGIN_PART > HOLD_MARGIN_MS ? limit / HOLD_MARGIN_PART
+		 : limit / 2 < HOLD_MARGIN_MS		   ? limit / 2
+							   : HOLD_MARGIN_MS;
+	say_warning("fs.fuse.max_request_timeout or default_request_timeout is set: requests that "
+		    "wait for the key get EIO after %llu s",
+		    (unsigned long long)limit / 1000);
+	return limit;
+}
+
+/* The header, the lock and the client: all that can be had before KMS is asked. */
+static int open_volume(struct mounted *m, struct err *err)
+{
+	int r = volume_header_load(m->volume_dir, &m->header, err);
+
+	if (r < 0)
+		return r;
+	r = volume_lock(m->volume_dir, &m->lock_fd, err);
+	if (r < 0)
+		return r;
+	volume_header_freep(&m->header); /* who held the lock until now may have changed it */
+	r = volume_header_load(m->volume_dir, &m->header, err);
+	if (r < 0)
+		return r;
+	m->dir_fd = open(m->volume_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->dir_fd < 0)
+		return err_set(err, errno, "%s", strerror(errno));
+	m->gate = gate_new();
+	m->events = events_new(m->dir_fd, m->header->geometry.volume_id);
+	if (!m->gate || !m->events)
+		return err_set(err, ENOMEM, "out of memory");
+	return kms_open(&m->options->kms, &m->kms, err);
+}
+
+/* Signals that end the daemon come through signal_fd from here on, in every thread. */
+static int take_signals(struct mounted *m, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* cannot fail */
+	(void)signal(SIGPIPE, SIG_IGN);
+	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	m->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->signal_fd < 0 || m->stop_fd < 0)
+		return err_set(err, errno, "signalfd, eventfd: %s", strerror(errno));
+	return 0;
+}
+
+static int open_store(struct mounted *m, struct err *err)
+{
+	AUTO(secret_freep) struct secret *key = NULL;
+	struct store *store = NULL;
+	const struct watch_setup setup = {
+		.dir = m->volume_dir,
+		.header = m->header,
+		.kms = m->kms,
+		.gate = m->gate,
+		.events = m->events,
+		.config = m->options->watch,
+		.read_only = m->options->read_only,
+		.hold_limit_ms = hold_limit_ms(m->options),
+	};
+	int r = volume_unwrap(m->header, m->kms, &key, err);
+
+	if (r == 0) /* until here a signal just ends the process */
+		r = take_signals(m, err);
+	if (r == 0)
+		r = store_open(m->volume_dir, &m->header->geometry, key, m->options->read_only,
+			       &store, err);
+	if (r == 0)
+		r = watch_new(&setup, store, &m->watch, err);
+	if (r < 0 && store)
+		(void)store_close(store, NULL); /* the first error is the one to tell */
+	return r;
+}
+
+static int mount_it(struct mounted *m, struct err *err)
+{
+	const struct fusefs_setup setup = {
+		.volume_dir = m->volume_dir,
+		.mountpoint = m->mountpoint,
+		.size_bytes = m->header->geometry.size_bytes,
+		.block_size = m->header->geometry.block_size,
+		.read_only = m->options->read_only,
+		.allow_other = m->options->allow_other,
+		.gate = m->gate,
+		.watch = m->watch,
+		.status_text = make_status_text,
+		.arg = m,
+	};
+	int r = fusefs_mount(&setup, &m->fusefs, err);
+
+	if (r == 0)
+		r = fusefs_start(m->fusefs, err);
+	if (r == 0)
+		r = watch_start(m->watch, fusefs_forget, m->fusefs, err);
+	if (r == 0)
+		r = control_start(m->dir_fd, handle, m, &m->control, err);
+	return r;
+}
+
+/* Until a signal, a request, or an unmount from outside. */
+static void wait_for_end(struct mounted *m)
+{
+	struct pollfd fds[3] = {{.fd = m->signal_fd, .events = POLLIN},
+				{.fd = m->stop_fd, .events = POLLIN},
+				{.fd = fusefs_ended_fd(m->fusefs), .events = POLLIN}};
+
+	while (poll(fds, 3, -1) < 0)
+		; /* EINTR, or out of memory for a moment */
+	if (fds[0].revents)
+		say_info("unmounting after a signal");
+}
+
+/*
+ * Take all apart. The lock goes last: who waits for it finds everything durable. The watch's thread ends
+ * first, so that nothing changes the gate any more; then what waits there gets EIO.
+ */
+static int mounted_end(struct mounted *m, struct err *err)
+{
+	int r = 0;
+
+	if (m->watch)
+		watch_end(m->watch);
+	if (m->gate)
+		gate_end_hold(m->gate);
+	if (m->fusefs)
+		fusefs_stop(m->fusefs);
+	if (m->watch)
+		r = watch_close(m->watch, err);
+	control_stop(m->control);
+	m->control = NULL;
+	fusefs_free(m->fusefs);
+	watch_free(m->watch);
+	gate_free(m->gate);
+	kms_close(m->kms);
+	events_free(m->events);
+	volume_header_free(m->header);
+	m->signal_fd = fd_close(m->signal_fd);
+	m->stop_fd = fd_close(m->stop_fd);
+	m->dir_fd = fd_close(m->dir_fd);
+	m->lock_fd = fd_close(m->lock_fd);
+	return r;
+}
+
+/* Mount, tell @ready, serve until the end. */
+static int serve(struct mounted *m, void (*ready)(void *arg), void *arg, struct err *err)
+{
+	struct err end_err = {0};
+	int r, end;
+
+	daemon_harden();
+	r = open_volume(m, err);
+	if (r == 0)
+		r = open_store(m, err);
+	if (r == 0)
+		r = mount_it(m, err);
+	if (r == 0) {
+		events_add(m->events, &(struct event){.name = "mounted"});
+		ready(arg);
+		wait_for_end(m);
+		events_add(m->events, &(struct event){.name = "unmounting"});
+	}
+	end = mounted_end(m, &end_err);
+	if (r == 0 && end < 0) {
+		*err = end_err;
+		r = end;
+	}
+	return r < 0 ? err_prefix(err, "volume '%s'", m->volume_dir) : 0;
+}
+
+/* Is @path @dir or below it? Both absolute and without links. */
+static bool is_within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 &&
+	       (path[n] == '/' || path[n] == '\0' || strcmp(dir, "/") == 0);
+}
+
+static int resolve(struct mounted *m, struct err *err)
+{
+	const struct mount_options *o = m->options;
+	struct stat st;
+
+	m->volume_dir = realpath(o->volume_dir, NULL);
+	if (!m->volume_dir)
+		return err_set(err, errno, "volume '%s': %s", o->volume_dir, strerror(errno));
+	m->mountpoint = realpath(o->mountpoint, NULL);
+	if (!m->mountpoint || stat(m->mountpoint, &st) < 0)
+		return err_set(err, errno, "mount at '%s': %s", o->mountpoint, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ENOTDIR, "mount at '%s': not a directory", o->mountpoint);
+	if (is_within(m->mountpoint, m->volume_dir) || is_within(m->volume_dir, m->mountpoint))
+		return err_set(err, EINVAL, "mount at '%s': it would hide the volume '%s'",
+			       o->mountpoint, o->volume_dir);
+	return 0;
+}
+
+static int run(void *arg, void (*ready)(void *arg), void *ready_arg, struct err *err)
+{
+	return serve(arg, ready, ready_arg, err);
+}
+
+int mount_run(const struct mount_options *options, struct err *err)
+{
+	struct mounted m = {
+		.options = options, .dir_fd = -1, .lock_fd = -1, .signal_fd = -1, .stop_fd = -1};
+	int r = resolve(&m, err);
+
+	if (r == 0) {
+		say_open(m.volume_dir, !options->foreground);
+		r = options->foreground ? daemon_foreground(run, &m, err)
+					: daemon_background(run, &m, err);
+	}
+	free(m.volume_dir);
+	free(m.mountpoint);
+	return r;
+}
