@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -114,6 +115,11 @@ static int posix_unlink(struct disk *disk, const char *name)
 	return unlinkat(dir_of(disk), name, 0) < 0 ? -errno : 0;
 }
 
+static int posix_rename(struct disk *disk, const char *from, const char *to)
+{
+	return renameat(dir_of(disk), from, dir_of(disk), to) < 0 ? -errno : 0;
+}
+
 static int posix_mkdir(struct disk *disk, const char *name)
 {
 	return mkdirat(dir_of(disk), name, 0700) < 0 ? -errno : 0;
@@ -170,6 +176,7 @@ static const struct disk_ops posix_ops = {
 	.truncate = posix_truncate,
 	.size = posix_size,
 	.unlink = posix_unlink,
+	.rename = posix_rename,
 	.mkdir = posix_mkdir,
 	.sync_dir = posix_sync_dir,
 	.list = posix_list,

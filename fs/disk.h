@@ -34,6 +34,7 @@ struct disk_ops {
 	int (*truncate)(struct disk_file *file, uint64_t len);
 	int (*size)(struct disk_file *file, uint64_t *ret_len);
 	int (*unlink)(struct disk *disk, const char *name);
+	int (*rename)(struct disk *disk, const char *from, const char *to);
 	int (*mkdir)(struct disk *disk, const char *name);
 	int (*sync_dir)(struct disk *disk, const char *name); /* "." for the volume's own */
 	int (*list)(struct disk *disk, const char *name, int (*fn)(const char *entry, void *arg),

@@ -219,7 +219,8 @@ int log_new(struct disk *disk, struct segment_table *table, uint64_t segment_siz
 	if (r < 0)
 		goto fail;
 	log->next_id = first + 1;
-	log->head_off = log->room_end = FORMAT_SEGMENT_LEN;
+	log->head_off = FORMAT_SEGMENT_LEN;
+	log->room_end = segment_room(log->head);
 	log->durable = log->dirty = log_end_seq_locked(log);
 	r = -pthread_create(&log->thread, NULL, log_keep_ahead, log);
 	if (r < 0) {

@@ -15,6 +15,7 @@
 #include "segment.h"
 
 #define ROOM_STEP (16u << 20) /* bytes allocated ahead of the head at a time */
+#define ROOM_KEPT (2u << 20)  /* behind a seal: less is not worth giving back */
 #define ROOM_LOW  (8u << 20)  /* the thread allocates when less than this is left */
 
 static int make_room(struct log *log, struct segment *segment, uint64_t from, uint64_t least,
@@ -26,6 +27,8 @@ static int make_room(struct log *log, struct segment *segment, uint64_t from, ui
 	if (end > log->segment_size)
 		end = log->segment_size;
 	r = log->disk->ops->allocate(segment_file(segment), from, end - from);
+	if (r == -ENOSPC && segment_drop_recycled(log->table) > 0)
+		r = log->disk->ops->allocate(segment_file(segment), from, end - from);
 	if (r == -ENOSPC && end > from + least) { /* nearly full: the little that is needed */
 		end = from + least;
 		r = log->disk->ops->allocate(segment_file(segment), from, end - from);
@@ -58,9 +61,10 @@ static int roll(struct log *log, struct segment *next, struct err *err)
 		return err_set(err, -r, "segments/%08" PRIx32 ": write at %" PRIu64 ": %s",
 			       segment_id(log->head), log->head_off, strerror(-r));
 	}
-	(void)log->disk->ops->truncate(segment_file(log->head),
-				       log->head_off +
-					       LOG_HEADER_ONLY_LEN); /* only gives room back */
+	if (log->room_end - log->head_off > ROOM_KEPT)
+		(void)log->disk->ops->truncate(segment_file(log->head),
+					       log->head_off +
+						       LOG_HEADER_ONLY_LEN); /* gives room back */
 	u->segment = log->head;
 	u->next = NULL;
 	pthread_mutex_lock(&log->lock);
@@ -69,7 +73,7 @@ static int roll(struct log *log, struct segment *next, struct err *err)
 	log->appended += LOG_HEADER_ONLY_LEN;
 	log->head = next;
 	log->head_off = FORMAT_SEGMENT_LEN;
-	log->room_end = FORMAT_SEGMENT_LEN;
+	log->room_end = segment_room(next);
 	log->dirty = log_end_seq_locked(log); /* the seal must be synced with what is before it */
 	pthread_mutex_unlock(&log->lock);
 	return 0;

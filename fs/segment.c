@@ -22,26 +22,11 @@
 #include "secret.h"
 #include "segment_internal.h"
 
-#define KEYS_LEN     (BLOCKCRYPT_KEY_LEN + MAC_KEY_LEN) /* of one segment */
-#define KEYS_IN_SLAB 40					/* fits a page of locked memory */
-#define NAME_DIGITS  8
+#define NAME_DIGITS 8
 
 void segment_name(uint32_t id, char name[SEGMENT_NAME_MAX])
 {
 	(void)snprintf(name, SEGMENT_NAME_MAX, "segments/%0*" PRIx32, NAME_DIGITS, id); /* fits */
-}
-
-static void segment_destroy(struct segment *s)
-{
-	disk_close(atomic_load(&s->file));
-	mac_free(s->mac);
-	free(s);
-}
-
-void segment_put(struct segment *segment)
-{
-	if (segment && atomic_fetch_sub(&segment->holds, 1) == 1)
-		segment_destroy(segment);
 }
 
 struct segment *segment_new(struct segment_table *t, uint32_t id)
@@ -56,20 +41,21 @@ struct segment *segment_new(struct segment_table *t, uint32_t id)
 	return s;
 }
 
-/* Derive the keys of a segment into locked memory. The caller holds open_lock. */
-static int derive_locked(struct segment *s, const uint8_t *salt, struct err *err)
+/* Room for one segment's keys. The caller holds open_lock. */
+static int take_keys_locked(struct segment_table *t, uint8_t **ret_keys, struct err *err)
 {
-	struct segment_table *t = s->table;
-	struct key_slab *slab = t->slabs;
-	char label[64];
-	uint8_t *keys;
+	struct key_slab *slab;
+	unsigned i;
 	int r;
 
-	if (!slab || slab->used == KEYS_IN_SLAB) {
+	for (slab = t->slabs; slab; slab = slab->next)
+		if (slab->used != (1ULL << SEGMENT_SLAB_KEYS) - 1)
+			break;
+	if (!slab) {
 		slab = calloc(1, sizeof(*slab));
 		if (!slab)
 			return err_set(err, ENOMEM, "segment keys: out of memory");
-		r = secret_new(KEYS_IN_SLAB * KEYS_LEN, &slab->bytes, err);
+		r = secret_new(SEGMENT_SLAB_KEYS * SEGMENT_KEYS_LEN, &slab->bytes, err);
 		if (r < 0) {
 			free(slab);
 			return r;
@@ -77,17 +63,56 @@ static int derive_locked(struct segment *s, const uint8_t *salt, struct err *err
 		slab->next = t->slabs;
 		t->slabs = slab;
 	}
-	keys = secret_bytes(slab->bytes) + slab->used * KEYS_LEN;
-	(void)snprintf(label, sizeof(label), "kmsvol v1 segment %s",
-		       blockcrypt_name(t->geometry.cipher)); /* fits */
-	r = hkdf_sha256(t->data_key, salt, FORMAT_SALT_LEN, label, keys, KEYS_LEN, err);
-	if (r == 0)
-		r = mac_new(keys + BLOCKCRYPT_KEY_LEN, &s->mac, err);
+	i = (unsigned)__builtin_ctzll(~slab->used);
+	slab->used |= 1ULL << i;
+	*ret_keys = secret_bytes(slab->bytes) + i * SEGMENT_KEYS_LEN;
+	return 0;
+}
+
+/* Wipe a segment's keys and give their room back. */
+static void release_keys(struct segment_table *t, uint8_t *keys)
+{
+	pthread_mutex_lock(&t->open_lock);
+	OPENSSL_cleanse(keys, SEGMENT_KEYS_LEN);
+	for (struct key_slab *slab = t->slabs; slab; slab = slab->next) {
+		uint8_t *first = secret_bytes(slab->bytes);
+
+		if (keys >= first && keys < first + SEGMENT_SLAB_KEYS * SEGMENT_KEYS_LEN)
+			slab->used &= ~(1ULL << (size_t)(keys - first) / SEGMENT_KEYS_LEN);
+	}
+	pthread_mutex_unlock(&t->open_lock);
+}
+
+static void segment_destroy(struct segment *s)
+{
+	disk_close(atomic_load(&s->file));
+	mac_free(s->mac);
+	if (s->keys)
+		release_keys(s->table, s->keys);
+	free(s);
+}
+
+void segment_put(struct segment *segment)
+{
+	if (segment && atomic_fetch_sub(&segment->holds, 1) == 1)
+		segment_destroy(segment);
+}
+
+/* Derive the keys of a segment into locked memory. The caller holds open_lock. */
+static int derive_locked(struct segment *s, const uint8_t *salt, struct err *err)
+{
+	struct segment_table *t = s->table;
+	char label[64];
+	int r = take_keys_locked(t, &s->keys, err);
+
 	if (r < 0)
 		return r;
-	slab->used++;
-	s->keys = keys;
-	return 0;
+	(void)snprintf(label, sizeof(label), "kmsvol v1 segment %s",
+		       blockcrypt_name(t->geometry.cipher)); /* fits */
+	r = hkdf_sha256(t->data_key, salt, FORMAT_SALT_LEN, label, s->keys, SEGMENT_KEYS_LEN, err);
+	if (r == 0)
+		r = mac_new(s->keys + BLOCKCRYPT_KEY_LEN, &s->mac, err);
+	return r; /* the keys go with the segment */
 }
 
 int segment_open_locked(struct segment *s, struct err *err)
@@ -123,9 +148,11 @@ int segment_open_locked(struct segment *s, struct err *err)
 		goto fail;
 	}
 	s->previous = h.previous;
-	r = derive_locked(s, h.salt, err);
-	if (r < 0)
-		goto fail;
+	if (!s->keys) { /* else an earlier try got as far */
+		r = derive_locked(s, h.salt, err);
+		if (r < 0)
+			goto fail;
+	}
 	atomic_store(&s->file, file);
 	return 0;
 fail:
@@ -159,6 +186,28 @@ static int write_header(struct segment *s, struct disk_file *file, uint32_t prev
 	return r;
 }
 
+/* The file of a new segment: a recycled one under its new name, or a new one. */
+static int make_file(struct segment *s, const char *name, struct disk_file **ret_file,
+		     struct err *err)
+{
+	struct disk *disk = s->table->disk;
+	char old[SEGMENT_NAME_MAX];
+	struct recycled recycled;
+	int r;
+
+	if (!segment_table_take_recycled(s->table, &recycled))
+		return disk_open(disk, name, DISK_CREATE, ret_file, err);
+	segment_name(recycled.id, old);
+	r = disk->ops->rename(disk, old, name);
+	if (r < 0) {
+		disk_close(recycled.file);
+		return err_set(err, -r, "%s: cannot rename it to %s: %s", old, name, strerror(-r));
+	}
+	s->room = recycled.len;
+	*ret_file = recycled.file;
+	return 0;
+}
+
 int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 		   struct segment **ret_segment, struct err *err)
 {
@@ -171,15 +220,15 @@ int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 	segment_name(id, name);
 	if (!s)
 		return err_set(err, ENOMEM, "%s: out of memory", name);
-	if (RAND_bytes(salt, sizeof(salt)) != 1) {
-		free(s);
-		return err_set(err, EIO, "%s: no random bytes from libcrypto", name);
-	}
-	r = disk_open(table->disk, name, DISK_CREATE, &file, err);
+	if (RAND_bytes(salt, sizeof(salt)) != 1)
+		r = err_set(err, EIO, "%s: no random bytes from libcrypto", name);
+	else
+		r = make_file(s, name, &file, err);
 	if (r < 0) {
-		free(s);
+		segment_put(s);
 		return r;
 	}
+	atomic_store(&s->file, file);
 	s->previous = previous;
 	r = write_header(s, file, previous, salt);
 	if (r < 0)
@@ -189,7 +238,6 @@ int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 		r = derive_locked(s, salt, err);
 		pthread_mutex_unlock(&table->open_lock);
 	}
-	atomic_store(&s->file, file);
 	if (r == 0 && (r = segment_table_insert(table, id, s)) < 0)
 		r = err_set(err, -r, "%s: no room in the segment table", name);
 	if (r < 0) {
@@ -200,6 +248,11 @@ int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 	atomic_fetch_add(&s->holds, 1);
 	*ret_segment = s;
 	return 0;
+}
+
+uint64_t segment_room(const struct segment *segment)
+{
+	return segment->room > FORMAT_SEGMENT_LEN ? segment->room : FORMAT_SEGMENT_LEN;
 }
 
 uint32_t segment_id(const struct segment *segment)

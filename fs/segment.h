@@ -41,7 +41,8 @@ uint64_t segment_table_count(struct segment_table *table);
 
 /*
  * Make segment @id, larger than all before, with a salt of its own, and make it durable: file, header,
- * name. It is in the table and held for the caller. -ENOSPC, -EIO, ...; nothing is left then.
+ * name. Behind the header may stand what an older segment left. It is in the table and held for the
+ * caller. -ENOSPC, -EIO, ...; nothing is left then.
  */
 int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 		   struct segment **ret_segment, struct err *err);
@@ -74,12 +75,18 @@ int segment_live_add(struct segment_table *table, uint32_t id, int64_t delta, ui
 int segment_table_check(struct segment_table *table, struct err *err);
 
 /*
- * Unlink the segments below @below that have had no live block at this call and the two before. The
- * caller has just made a checkpoint durable (DESIGN.md, invariant 5): what was dead at the first of
- * those calls is needed by neither of the roots that are there at the third. Returns how many, or a
- * negative errno.
+ * Retire the segments below @below that have had no live block at this call and the two before: their
+ * files are unlinked, or kept to become new segments. The caller has just made a checkpoint durable
+ * (DESIGN.md, invariant 5): what was dead at the first of those calls is needed by neither of the
+ * roots that are there at the third. Returns how many, or a negative errno.
  */
-int segment_unlink_dead(struct segment_table *table, uint32_t below, struct err *err);
+int segment_retire_dead(struct segment_table *table, uint32_t below, struct err *err);
+
+/* Unlink the files kept for new segments. Returns how many there were. */
+unsigned segment_drop_recycled(struct segment_table *table);
+
+/* Bytes that the segment's file had from the start: room that is allocated already. */
+uint64_t segment_room(const struct segment *segment);
 
 /* Give back the room behind the last record of segment @id, which is not written to any more. */
 void segment_trim(struct segment_table *table, uint32_t id, uint64_t end_off);

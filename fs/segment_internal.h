@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "mac.h"
 #include "segment.h"
 
 struct segment {
@@ -12,18 +13,32 @@ struct segment {
 	uint32_t id;
 	uint32_t previous;		  /* fixed when file is set */
 	_Atomic(struct disk_file *) file; /* NULL until first held */
-	const uint8_t *keys;		  /* KEYS_LEN, fixed when file is set */
+	uint8_t *keys;			  /* SEGMENT_KEYS_LEN, fixed when file is set */
 	struct mac *mac;		  /* fixed when file is set */
 	atomic_uint holds;		  /* one of them the table's */
 	atomic_int_least64_t live;	  /* blocks that the map has here */
 	uint64_t end_off;  /* of the furthest live block; guarded by the loader being alone */
-	unsigned dead_for; /* calls of segment_unlink_dead(); guarded by table->lock */
+	uint64_t room;	   /* bytes that the file had when it was made; fixed */
+	unsigned dead_for; /* calls of segment_retire_dead(); guarded by table->lock */
 };
+
+/* Locked memory for the keys of SEGMENT_SLAB_KEYS segments. */
+#define SEGMENT_KEYS_LEN  (BLOCKCRYPT_KEY_LEN + MAC_KEY_LEN)
+#define SEGMENT_SLAB_KEYS 40
 
 struct key_slab {
 	struct key_slab *next;
 	struct secret *bytes;
-	unsigned used;
+	uint64_t used; /* a bit each */
+};
+
+/* A dead segment's file, kept to be written anew: its space need not be found again. */
+#define SEGMENT_RECYCLE_MAX 4
+
+struct recycled {
+	struct disk_file *file;
+	uint32_t id; /* that its name still says */
+	uint64_t len;
 };
 
 struct segment_table {
@@ -31,12 +46,14 @@ struct segment_table {
 	struct store_geometry geometry; /* fixed at open */
 	struct secret *data_key;	/* fixed at open */
 	struct mac *header_mac;		/* fixed at open */
-	pthread_rwlock_t lock;		/* guards by_id, first, room, count */
+	pthread_rwlock_t lock;		/* guards by_id to recycled_count */
 	struct segment **by_id;		/* [id - first], NULL where there is none */
 	uint32_t first;
 	uint32_t room;
 	uint32_t last;
 	uint64_t count;
+	struct recycled recycled[SEGMENT_RECYCLE_MAX];
+	unsigned recycled_count;
 	pthread_mutex_t open_lock; /* guards slabs; one opens at a time */
 	struct key_slab *slabs;
 };
@@ -47,6 +64,9 @@ void segment_name(uint32_t id, char name[SEGMENT_NAME_MAX]);
 
 /* Open the file of a segment of the table and check its header. The caller holds open_lock. */
 int segment_open_locked(struct segment *segment, struct err *err);
+
+/* Take a recycled file out, if there is one. */
+bool segment_table_take_recycled(struct segment_table *table, struct recycled *ret_recycled);
 
 /* Put a new segment into the table. -ENOMEM, -EUCLEAN (an id below all others). */
 int segment_table_insert(struct segment_table *table, uint32_t id, struct segment *segment);

@@ -60,6 +60,8 @@ void segment_table_free(struct segment_table *table)
 
 	if (!table)
 		return;
+	for (unsigned i = 0; i < table->recycled_count; i++)
+		disk_close(table->recycled[i].file);
 	for (uint32_t i = 0; i < table->room; i++)
 		segment_put(table->by_id[i]);
 	free(table->by_id);
@@ -264,48 +266,87 @@ int segment_table_check(struct segment_table *table, struct err *err)
 	return 0;
 }
 
-/* Take a segment out of the table and the directory. */
-static int remove_segment(struct segment_table *t, uint32_t id, struct err *err)
+/* Keep the file of a segment that is out of the table, or unlink it. */
+static int dispose(struct segment_table *t, struct segment *s, struct err *err)
 {
+	struct recycled r = {.file = atomic_load(&s->file), .id = s->id};
 	char name[SEGMENT_NAME_MAX];
-	struct segment *s;
-	int r;
+	bool keep = false;
+	int num;
 
-	segment_name(id, name);
-	r = t->disk->ops->unlink(t->disk, name);
-	if (r < 0 && r != -ENOENT)
-		return err_set(err, -r, "%s: cannot unlink: %s", name, strerror(-r));
-	pthread_rwlock_wrlock(&t->lock);
-	s = find_locked(t, id);
-	t->by_id[id - t->first] = NULL;
-	t->count--;
-	pthread_rwlock_unlock(&t->lock);
-	segment_put(s);
+	/* Nobody else holds it and nobody can any more: its bytes may be overwritten. */
+	if (r.file && atomic_load(&s->holds) == 1 && t->disk->ops->size(r.file, &r.len) == 0) {
+		pthread_rwlock_wrlock(&t->lock);
+		keep = t->recycled_count < SEGMENT_RECYCLE_MAX;
+		if (keep) {
+			t->recycled[t->recycled_count++] = r;
+			atomic_store(&s->file, NULL);
+		}
+		pthread_rwlock_unlock(&t->lock);
+	}
+	if (keep)
+		return 0;
+	segment_name(s->id, name);
+	num = t->disk->ops->unlink(t->disk, name);
+	if (num < 0 && num != -ENOENT)
+		return err_set(err, -num, "%s: cannot unlink: %s", name, strerror(-num));
 	return 0;
 }
 
-int segment_unlink_dead(struct segment_table *table, uint32_t below, struct err *err)
+int segment_retire_dead(struct segment_table *table, uint32_t below, struct err *err)
 {
-	int unlinked = 0;
+	int retired = 0;
 
 	for (uint32_t i = 0; i < table->room && table->first + i < below; i++) {
 		struct segment *s;
 		bool gone;
+		int r;
 
 		pthread_rwlock_wrlock(&table->lock);
 		s = table->by_id[i];
 		if (s)
 			s->dead_for = atomic_load(&s->live) == 0 ? s->dead_for + 1 : 0;
 		gone = s && s->dead_for >= DEAD_CALLS;
+		if (gone) {
+			table->by_id[i] = NULL;
+			table->count--;
+		}
 		pthread_rwlock_unlock(&table->lock);
 		if (!gone)
 			continue;
-		int r = remove_segment(table, table->first + i, err);
+		r = dispose(table, s, err); /* on failure the file waits for the next open */
+		segment_put(s);
 		if (r < 0)
 			return r;
-		unlinked++;
+		retired++;
 	}
-	return unlinked;
+	return retired;
+}
+
+bool segment_table_take_recycled(struct segment_table *table, struct recycled *ret_recycled)
+{
+	bool any;
+
+	pthread_rwlock_wrlock(&table->lock);
+	any = table->recycled_count > 0;
+	if (any)
+		*ret_recycled = table->recycled[--table->recycled_count];
+	pthread_rwlock_unlock(&table->lock);
+	return any;
+}
+
+unsigned segment_drop_recycled(struct segment_table *table)
+{
+	char name[SEGMENT_NAME_MAX];
+	struct recycled r;
+	unsigned n;
+
+	for (n = 0; segment_table_take_recycled(table, &r); n++) {
+		segment_name(r.id, name);
+		disk_close(r.file);
+		(void)table->disk->ops->unlink(table->disk, name); /* else at the next open */
+	}
+	return n;
 }
 
 void segment_trim(struct segment_table *table, uint32_t id, uint64_t end_off)

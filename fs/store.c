@@ -23,7 +23,7 @@
 
 #define SEGMENT_SIZE_MIN (64ULL << 20)
 #define SEGMENTS_WANTED	 4096		/* a volume written once has about so many at the most */
-#define CHECKPOINT_BYTES (512ULL << 20) /* of log between checkpoints: bounds the replay */
+#define CHECKPOINT_BYTES (256ULL << 20) /* of log between checkpoints: bounds the replay */
 
 static bool power_of_two(uint64_t v)
 {
@@ -138,10 +138,10 @@ int store_checkpoint(struct store *store, struct err *err)
 	}
 	free(leaves);
 	if (r == 0) {
-		struct err ignored; /* what could not be unlinked is tried again next time */
+		struct err ignored; /* what could not be unlinked is tried again at the next open */
 
 		below = checkpoint_previous_replay(store->checkpoint);
-		(void)segment_unlink_dead(store->table, format_seq_segment(below), &ignored);
+		(void)segment_retire_dead(store->table, format_seq_segment(below), &ignored);
 	}
 	pthread_mutex_unlock(&store->checkpoint_lock);
 	return r;
@@ -350,6 +350,7 @@ int store_close(struct store *store, struct err *err)
 		r = log_flush(store->log, err);
 		if (r == 0)
 			r = checkpoint_at_close(store, err);
+		(void)segment_drop_recycled(store->table); /* all of them may go */
 	}
 	destroy(store);
 	return r;

@@ -21,9 +21,9 @@ struct segment_table;
 struct store_worker {
 	struct store_worker *next;
 	struct blockcrypt *encrypt, *decrypt;
-	const uint8_t *encrypt_key, *decrypt_key; /* those in use; a segment's keys never move */
-	uint8_t *slots;				  /* a record header and a chunk of slots */
-	uint8_t *edges[2];			  /* first and last block of a write, plain */
+	uint32_t encrypt_for, decrypt_for; /* ids of the segments whose keys are in use; 0: none */
+	uint8_t *slots;			   /* a record header and a chunk of slots */
+	uint8_t *edges[2];		   /* first and last block of a write, plain */
 };
 
 struct store {

@@ -109,15 +109,15 @@ void store_workers_free(struct store *store)
 	}
 }
 
-/* Have @crypt use the key of @segment; *@key is the one it uses. */
-static int use_key(struct blockcrypt *crypt, const uint8_t **key, const struct segment *segment)
+/* Have @crypt use the key of @segment; *@id is the one whose key it uses. */
+static int use_key(struct blockcrypt *crypt, uint32_t *id, const struct segment *segment)
 {
-	if (*key == segment_key(segment))
+	if (*id == segment_id(segment))
 		return 0;
-	*key = NULL;
+	*id = 0;
 	if (blockcrypt_set_key(crypt, segment_key(segment)) < 0)
 		return -EIO;
-	*key = segment_key(segment);
+	*id = segment_id(segment);
 	return 0;
 }
 
@@ -136,7 +136,7 @@ static int read_slots(struct store *s, struct store_worker *w, uint64_t lba, uin
 		return r;
 	r = disk_pread(segment_file(segment), w->slots, count * s->slot_len, format_seq_off(seq));
 	if (r == 0)
-		r = use_key(w->decrypt, &w->decrypt_key, segment);
+		r = use_key(w->decrypt, &w->decrypt_for, segment);
 	for (; r == 0 && i < count; i++)
 		r = blockcrypt_decrypt(w->decrypt, lba + i, seq + i * unit,
 				       w->slots + i * s->slot_len, buf + i * block_size);
@@ -309,7 +309,7 @@ static int write_record(struct store *s, struct store_worker *w, const struct pi
 	uint64_t off = place->off, unit = s->slot_len / FORMAT_UNIT;
 	uint64_t seq = place->seq + FORMAT_RECORD_LEN / FORMAT_UNIT;
 	size_t fill = FORMAT_RECORD_LEN;
-	int r = use_key(w->encrypt, &w->encrypt_key, place->segment);
+	int r = use_key(w->encrypt, &w->encrypt_for, place->segment);
 
 	format_record_put(&record, w->slots);
 	for (uint64_t i = 0; r == 0 && i < p->count;) {
