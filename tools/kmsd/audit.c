@@ -1,0 +1,237 @@
+/* Audit records. See audit.h. */
+#include "audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "err.h"
+#include "ids.h"
+#include "kms_json.h"
+#include "secret.h"
+
+#define FILE_NAME "audit.jsonl"
+
+struct audit {
+	int fd; /* O_APPEND: one write() is one line, whoever else writes */
+};
+
+static int end_torn_line(int fd)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	char last = '\n';
+
+	if (end < 0 || (end > 0 && pread(fd, &last, 1, end - 1) != 1))
+		return -EIO;
+	return last == '\n' || write(fd, "\n", 1) == 1 ? 0 : -errno;
+}
+
+int audit_open(int dir_fd, struct audit **ret_audit, struct err *err)
+{
+	struct audit *audit = calloc(1, sizeof(*audit));
+	int r;
+
+	if (!audit)
+		return err_set(err, ENOMEM, "'" FILE_NAME "'");
+	audit->fd = openat(dir_fd, FILE_NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	r = audit->fd < 0 ? -errno : end_torn_line(audit->fd);
+	if (r < 0) {
+		audit_close(audit);
+		return err_set(err, -r, "'" FILE_NAME "': %s", strerror(-r));
+	}
+	*ret_audit = audit;
+	return 0;
+}
+
+void audit_close(struct audit *audit)
+{
+	if (!audit)
+		return;
+	if (audit->fd >= 0)
+		(void)close(audit->fd); /* each line was checked when it was written */
+	free(audit);
+}
+
+static struct kms_json *identity(const struct access_key *caller)
+{
+	struct kms_json *id = kms_json_new_object();
+	int r;
+
+	if (!id)
+		return NULL;
+	if (caller)
+		r = kms_json_set_str(id, "type", "Root") |
+		    kms_json_set_str(id, "principalId", caller->account) |
+		    kms_json_set_str(id, "arn", caller->principal_arn) |
+		    kms_json_set_str(id, "accountId", caller->account) |
+		    kms_json_set_str(id, "accessKeyId", caller->id);
+	else
+		r = kms_json_set_str(id, "type", "Unknown") |
+		    kms_json_set_str(id, "accountId", "ANONYMOUS_PRINCIPAL");
+	if (r) {
+		kms_json_free(id);
+		return NULL;
+	}
+	return id;
+}
+
+/* Members of the input with small first letters; what is hidden stays out. */
+static struct kms_json *parameters(const struct call *call)
+{
+	struct kms_json *out = kms_json_new_object();
+	int r = 0;
+
+	if (!out)
+		return NULL;
+	for (const struct member *m = call->op->members; m && m->name; m++) {
+		const struct kms_json *v = kms_json_get(call->input, m->name);
+		char name[64];
+
+		if (!v || (m->flags & MEMBER_HIDDEN))
+			continue;
+		validate_member_name(m->name, name);
+		r |= kms_json_set(out, name, kms_json_copy(v));
+	}
+	if (call->op->use == KEY_USE_CRYPTO && !kms_json_get(call->input, "KeySpec") &&
+	    !kms_json_get(call->input, "NumberOfBytes"))
+		r |= kms_json_set_str(out, "encryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	if (r) {
+		kms_json_free(out);
+		return NULL;
+	}
+	return out;
+}
+
+static int put_parameters(struct kms_json *rec, const struct call *call, int denied)
+{
+	if (denied || !call->op || !call->caller)
+		return kms_json_set_null(rec, "requestParameters");
+	return kms_json_set(rec, "requestParameters", parameters(call));
+}
+
+static int put_response(struct kms_json *rec, const struct call *call, int failed)
+{
+	struct kms_json *e;
+
+	if (failed || !call->op || call->op->read_only)
+		return kms_json_set_null(rec, "responseElements");
+	if (call->response_elements)
+		return kms_json_set(rec, "responseElements",
+				    kms_json_copy(call->response_elements));
+	if (call->resource_count == 0)
+		return kms_json_set_null(rec, "responseElements");
+	e = kms_json_new_object();
+	if (!e)
+		return -ENOMEM;
+	return kms_json_set_str(e, "keyId", call->resources[0]) |
+	       kms_json_set(rec, "responseElements", e);
+}
+
+static int put_resources(struct kms_json *rec, const struct call *call, const char *account)
+{
+	struct kms_json *list = kms_json_new_array();
+	int r = 0;
+
+	if (!list)
+		return -ENOMEM;
+	for (unsigned i = 0; i < call->resource_count; i++) {
+		struct kms_json *e = kms_json_new_object();
+
+		if (e)
+			r |= kms_json_set_str(e, "accountId", account) |
+			     kms_json_set_str(e, "type", "AWS::KMS::Key") |
+			     kms_json_set_str(e, "ARN", call->resources[i]);
+		r |= kms_json_add(list, e);
+	}
+	return r | kms_json_set(rec, "resources", list);
+}
+
+static int put_material(struct kms_json *rec, const struct call *call)
+{
+	struct kms_json *e;
+
+	if (!call->material_hex[0])
+		return 0;
+	e = kms_json_new_object();
+	if (!e)
+		return -ENOMEM;
+	return kms_json_set_str(e, "keyMaterialId", call->material_hex) |
+	       kms_json_set(rec, "additionalEventData", e);
+}
+
+/* CloudTrail's codes lack "Exception" for what IAM refused. */
+static int put_error(struct kms_json *rec, const struct audit_source *source, int denied)
+{
+	int r;
+
+	if (!source->error_code)
+		return 0;
+	r = kms_json_set_str(rec, "errorCode", denied ? "AccessDenied" : source->error_code);
+	if (source->error_message && source->error_message[0])
+		r |= kms_json_set_str(rec, "errorMessage", source->error_message);
+	return r;
+}
+
+static int fill(struct kms_json *rec, const struct call *call, const struct audit_source *source,
+		struct err *err)
+{
+	int denied = source->error_code && strcmp(source->error_code, "AccessDeniedException") == 0;
+	char id[IDS_UUID_LEN + 1], when[32];
+	time_t t = (time_t)(call->now_ms / 1000);
+	struct tm tm;
+	int r = ids_uuid(id, err);
+
+	if (r < 0)
+		return r;
+	if (!gmtime_r(&t, &tm) || strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return err_set(err, EINVAL, "audit record: time");
+	r = kms_json_set_str(rec, "eventVersion", "1.11") |
+	    kms_json_set(rec, "userIdentity", identity(call->caller)) |
+	    kms_json_set_str(rec, "eventTime", when) |
+	    kms_json_set_str(rec, "eventSource", "kms.amazonaws.com") |
+	    kms_json_set_str(rec, "eventName", source->event_name) |
+	    kms_json_set_str(rec, "awsRegion", call->kmsd->place.region) |
+	    kms_json_set_str(rec, "sourceIPAddress", source->address) |
+	    kms_json_set_str(rec, "userAgent", source->user_agent ? source->user_agent : "-") |
+	    put_error(rec, source, denied) | put_parameters(rec, call, denied) |
+	    put_response(rec, call, source->error_code != NULL) | put_material(rec, call) |
+	    kms_json_set_str(rec, "requestID", source->request_id) |
+	    kms_json_set_str(rec, "eventID", id) |
+	    kms_json_set_bool(rec, "readOnly", call->op && call->op->read_only);
+	if (!denied && call->resource_count > 0)
+		r |= put_resources(rec, call, call->kmsd->place.account);
+	r |= kms_json_set_str(rec, "eventType", "AwsApiCall") |
+	     kms_json_set_bool(rec, "managementEvent", true) |
+	     kms_json_set_str(rec, "recipientAccountId", call->kmsd->place.account) |
+	     kms_json_set_str(rec, "eventCategory", "Management");
+	return r ? err_set(err, ENOMEM, "audit record") : 0;
+}
+
+int audit_write(struct audit *audit, const struct call *call, const struct audit_source *source,
+		struct err *err)
+{
+	AUTO(kms_json_freep) struct kms_json *rec = kms_json_new_object();
+	AUTO(freep) char *text = NULL;
+	size_t len;
+	ssize_t n;
+	int r = rec ? fill(rec, call, source, err) : err_set(err, ENOMEM, "audit record");
+
+	if (r < 0)
+		return r;
+	text = kms_json_text(rec);
+	if (!text)
+		return err_set(err, ENOMEM, "audit record");
+	len = strlen(text);
+	text[len++] = '\n'; /* in place of the NUL: it is a file's line from here on */
+	n = write(audit->fd, text, len);
+	if (n < 0)
+		return err_set(err, errno, "'" FILE_NAME "': %s", strerror(errno));
+	if ((size_t)n != len)
+		return err_set(err, ENOSPC, "'" FILE_NAME "': record cut short");
+	return 0;
+}

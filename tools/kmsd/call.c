@@ -1,0 +1,89 @@
+/* What operations share. See call.h. */
+#include "call.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "err.h"
+#include "fault.h"
+#include "keyring.h"
+#include "kms_json.h"
+
+const char *call_text(const struct call *call, const char *name)
+{
+	const struct kms_json *v = kms_json_get(call->input, name);
+
+	return v ? kms_json_string_value(v) : NULL;
+}
+
+int64_t call_number(const struct call *call, const char *name, int64_t otherwise)
+{
+	const struct kms_json *v = kms_json_get(call->input, name);
+
+	return v ? kms_json_int_value(v) : otherwise;
+}
+
+bool call_flag(const struct call *call, const char *name)
+{
+	const struct kms_json *v = kms_json_get(call->input, name);
+
+	return v && kms_json_bool_value(v);
+}
+
+static void note_resource(struct call *call, const char *arn)
+{
+	for (unsigned i = 0; i < call->resource_count; i++)
+		if (strcmp(call->resources[i], arn) == 0)
+			return;
+	if (call->resource_count < CALL_RESOURCES_MAX)
+		(void)snprintf(call->resources[call->resource_count++], KEYREF_ARN_MAX, "%s",
+			       arn); /* fits */
+}
+
+int call_find_key(struct call *call, const char *text, struct key **ret_key, struct err *err)
+{
+	const struct keyref_place *place = &call->kmsd->place;
+	struct keyref ref;
+	int r = keyref_parse(text, place, call->op->alias_ok, call->op->arn_fault, &ref, err);
+
+	if (r < 0)
+		return r;
+	r = keyring_find(call->kmsd->ring, place, &ref, call->now_ms, ret_key, err);
+	if (r < 0 && fault_is(err, FAULT_NOT_FOUND) && strcmp(ref.account, place->account) != 0)
+		return fault_set(err, FAULT_ACCESS_DENIED,
+				 "User: %s is not authorized to perform: kms:%s on this resource "
+				 "because the resource does not exist in this Region, no "
+				 "resource-based policies allow access, or a resource-based policy "
+				 "explicitly denies access",
+				 call->caller->principal_arn, call->op->name);
+	if (r == 0)
+		note_resource(call, (*ret_key)->arn);
+	return r;
+}
+
+int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err)
+{
+	const struct authorize_request request = {
+		.principal_arn = call->caller->principal_arn,
+		.principal_account = call->caller->account,
+		.action = action,
+		.resource_arn = key ? key->arn : "*",
+		.resource_account = key ? key->account : call->kmsd->place.account,
+	};
+
+	return authorize(&request, err);
+}
+
+int call_dry_run(const struct call *call, struct err *err)
+{
+	if (!call_flag(call, "DryRun"))
+		return 0;
+	return fault_set(err, FAULT_DRY_RUN,
+			 "The request would have succeeded, but the DryRun option is set.");
+}
+
+int call_filled(int r, struct err *err)
+{
+	return r ? err_set(err, ENOMEM, "reply") : 0;
+}

@@ -1,0 +1,86 @@
+/*
+ * One API call on its way: what the steps of the request flow (flow.c) hand to an operation and take
+ * back. An operation is a row of operations.c; its function gets a struct call whose signature and
+ * input are checked, and whose key, if the row names its member, is found, authorized and in a state
+ * that allows the operation.
+ */
+#ifndef KMSD_CALL_H
+#define KMSD_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "authorize.h"
+#include "bytes.h"
+#include "keyref.h"
+#include "keystate.h"
+#include "store.h"
+#include "validate.h"
+
+struct audit;
+struct callers;
+struct err;
+struct keyring;
+struct kms_json;
+
+/* The server: what every call may use. Fixed at start; its parts are safe from any thread. */
+struct kmsd {
+	struct keyref_place place;
+	struct store *store;
+	struct keyring *ring;
+	struct callers *callers;
+	struct audit *audit;
+};
+
+struct call;
+
+typedef int (*call_fn)(struct call *call, struct err *err);
+
+/* A row of the table of operations. */
+struct operation {
+	const char *name;
+	call_fn run;		      /* NULL: KMS has it, this server not yet */
+	const struct member *members; /* of the input */
+	const char *key_member;	      /* names the key; NULL: the operation finds its own */
+	enum key_use use;	      /* row of the key-state table */
+	bool alias_ok;		      /* key_member may be an alias */
+	bool arn_fault;		      /* the operation has InvalidArnException */
+	bool read_only;		      /* for the audit record */
+};
+
+#define CALL_RESOURCES_MAX 2
+
+struct call {
+	struct kmsd *kmsd;
+	const struct operation *op;
+	const struct access_key *caller;
+	const struct kms_json *input;
+	struct kms_json *output; /* an object; left empty, the reply has no body */
+	int64_t now_ms;
+	struct key *key; /* of op->key_member; counted */
+
+	/* for the audit record */
+	char resources[CALL_RESOURCES_MAX][KEYREF_ARN_MAX];
+	unsigned resource_count;
+	char material_hex[2 * CIPHERTEXT_MATERIAL_LEN + 1];
+	struct kms_json *response_elements; /* NULL: as the row's kind has it */
+};
+
+/* A member of the input that was validated; NULL or the default when it is absent. */
+const char *call_text(const struct call *call, const char *name);
+int64_t call_number(const struct call *call, const char *name, int64_t otherwise);
+bool call_flag(const struct call *call, const char *name);
+
+/* Find the key that text names; it is noted as a resource. The caller puts it back. */
+int call_find_key(struct call *call, const char *text, struct key **ret_key, struct err *err);
+
+/* Ask whether the caller may do @action ("Decrypt") on @key (NULL: on no key). */
+int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err);
+
+/* DryRunOperationException if the call is a dry run: the last check before anything is done. */
+int call_dry_run(const struct call *call, struct err *err);
+
+/* What was or-ed of calls to kms_json_set_*(): 0, or -ENOMEM with a sentence. */
+int call_filled(int r, struct err *err);
+
+#endif

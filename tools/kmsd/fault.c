@@ -1,0 +1,123 @@
+/* KMS's exceptions as one table. See fault.h. */
+#include "fault.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "kms_json.h"
+
+static const struct {
+	const char *name;
+	unsigned status;
+	bool capital; /* the text's member is "Message" */
+} faults[] = {
+	[FAULT_ACCESS_DENIED] = {"AccessDeniedException", 400, true},
+	[FAULT_ALREADY_EXISTS] = {"AlreadyExistsException", 400, false},
+	[FAULT_DISABLED] = {"DisabledException", 400, false},
+	[FAULT_DRY_RUN] = {"DryRunOperationException", 400, false},
+	[FAULT_INCOMPLETE_SIGNATURE] = {"IncompleteSignatureException", 400, false},
+	[FAULT_INCORRECT_KEY] = {"IncorrectKeyException", 400, false},
+	[FAULT_INVALID_ALIAS_NAME] = {"InvalidAliasNameException", 400, false},
+	[FAULT_INVALID_ARN] = {"InvalidArnException", 400, false},
+	[FAULT_INVALID_CIPHERTEXT] = {"InvalidCiphertextException", 400, false},
+	[FAULT_INVALID_GRANT_TOKEN] = {"InvalidGrantTokenException", 400, false},
+	[FAULT_INVALID_KEY_USAGE] = {"InvalidKeyUsageException", 400, false},
+	[FAULT_INVALID_MARKER] = {"InvalidMarkerException", 400, false},
+	[FAULT_INVALID_SIGNATURE] = {"InvalidSignatureException", 400, false},
+	[FAULT_INVALID_STATE] = {"KMSInvalidStateException", 400, false},
+	[FAULT_KMS_INTERNAL] = {"KMSInternalException", 500, false},
+	[FAULT_LIMIT_EXCEEDED] = {"LimitExceededException", 400, false},
+	[FAULT_MALFORMED_POLICY] = {"MalformedPolicyDocumentException", 400, false},
+	[FAULT_MISSING_TOKEN] = {"MissingAuthenticationTokenException", 400, false},
+	[FAULT_NOT_FOUND] = {"NotFoundException", 400, false},
+	[FAULT_SERIALIZATION] = {"SerializationException", 400, false},
+	[FAULT_TAG] = {"TagException", 400, false},
+	[FAULT_TOO_LARGE] = {"RequestEntityTooLargeException", 413, false},
+	[FAULT_UNKNOWN_OPERATION] = {"UnknownOperationException", 400, false},
+	[FAULT_UNRECOGNIZED_CLIENT] = {"UnrecognizedClientException", 400, false},
+	[FAULT_UNSUPPORTED_OPERATION] = {"UnsupportedOperationException", 400, true},
+	[FAULT_VALIDATION] = {"ValidationException", 400, false},
+};
+
+int fault_set(struct err *err, enum fault fault, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return -EKEYREJECTED;
+	err_clear(err);
+	err->num = EKEYREJECTED;
+	err->http_status = (int)faults[fault].status;
+	(void)snprintf(err->code, sizeof(err->code), "%s", faults[fault].name); /* fits */
+	if (fmt) {
+		va_start(ap, fmt);
+		(void)vsnprintf(err->aws_message, sizeof(err->aws_message), fmt, ap); /* cut */
+		va_end(ap);
+	}
+	(void)snprintf(err->msg, sizeof(err->msg), "%s", err->code); /* fits */
+	return -EKEYREJECTED;
+}
+
+int fault_is(const struct err *err, enum fault fault)
+{
+	return strcmp(err->code, faults[fault].name) == 0;
+}
+
+unsigned fault_status(const struct err *err)
+{
+	return err->code[0] ? (unsigned)err->http_status : faults[FAULT_KMS_INTERNAL].status;
+}
+
+static bool capital(const char *code)
+{
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (strcmp(code, faults[i].name) == 0)
+			return faults[i].capital;
+	return false;
+}
+
+/* A text that was cut may end inside a UTF-8 sequence, which no JSON reader takes. */
+static void end_at_character(char *text)
+{
+	size_t n = strlen(text), i = n;
+
+	while (i > 0 && ((unsigned char)text[i - 1] & 0xc0) == 0x80)
+		i--;
+	if (i > 0 && (unsigned char)text[i - 1] >= 0xc0) {
+		unsigned char lead = (unsigned char)text[i - 1];
+		size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+
+		if (n - (i - 1) < want)
+			text[i - 1] = '\0';
+	}
+}
+
+int fault_body(const struct err *err, struct buf *ret)
+{
+	const char *code = err->code[0] ? err->code : faults[FAULT_KMS_INTERNAL].name;
+	struct kms_json *body = kms_json_new_object();
+	char message[ERR_MSG_MAX];
+	char *text;
+	int r;
+
+	if (!body)
+		return -ENOMEM;
+	r = kms_json_set_str(body, "__type", code);
+	memcpy(message, err->aws_message, sizeof(message));
+	end_at_character(message);
+	if (r == 0 && message[0])
+		r = kms_json_set_str(body, capital(code) ? "Message" : "message", message);
+	text = r == 0 ? kms_json_text(body) : NULL;
+	kms_json_free(body);
+	if (!text)
+		return -ENOMEM;
+	r = buf_append(ret, text, strlen(text));
+	free(text);
+	return r;
+}

@@ -1,0 +1,56 @@
+/*
+ * The exceptions that KMS answers with (AWS KMS API Reference, "Common Errors" and each operation's
+ * errors): a table of name, HTTP status and the spelling of the text's member. A fault travels up
+ * as struct err with code, aws_message and http_status set; an err without code is our own trouble
+ * and becomes KMSInternalException.
+ */
+#ifndef KMSD_FAULT_H
+#define KMSD_FAULT_H
+
+struct buf;
+struct err;
+
+enum fault {
+	FAULT_ACCESS_DENIED,
+	FAULT_ALREADY_EXISTS,
+	FAULT_DISABLED,
+	FAULT_DRY_RUN,
+	FAULT_INCOMPLETE_SIGNATURE,
+	FAULT_INCORRECT_KEY,
+	FAULT_INVALID_ALIAS_NAME,
+	FAULT_INVALID_ARN,
+	FAULT_INVALID_CIPHERTEXT,
+	FAULT_INVALID_GRANT_TOKEN,
+	FAULT_INVALID_KEY_USAGE,
+	FAULT_INVALID_MARKER,
+	FAULT_INVALID_SIGNATURE,
+	FAULT_INVALID_STATE,
+	FAULT_KMS_INTERNAL,
+	FAULT_LIMIT_EXCEEDED,
+	FAULT_MALFORMED_POLICY,
+	FAULT_MISSING_TOKEN,
+	FAULT_NOT_FOUND,
+	FAULT_SERIALIZATION,
+	FAULT_TAG,
+	FAULT_TOO_LARGE, /* HTTP 413; KMS's front end answers so, outside of its API */
+	FAULT_UNKNOWN_OPERATION,
+	FAULT_UNRECOGNIZED_CLIENT,
+	FAULT_UNSUPPORTED_OPERATION,
+	FAULT_VALIDATION,
+};
+
+/*
+ * Set @err to the exception, with a text for the client; @fmt NULL: AWS sends none.
+ * Returns a negative errno, so that `return fault_set(...)` works.
+ */
+int fault_set(struct err *err, enum fault fault, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Whether @err holds an exception for the client, as opposed to trouble of ours. */
+int fault_is(const struct err *err, enum fault fault);
+
+/* HTTP status of @err; append the JSON body that tells it. -ENOMEM. */
+unsigned fault_status(const struct err *err);
+int fault_body(const struct err *err, struct buf *ret);
+
+#endif

@@ -1,0 +1,240 @@
+/* kmsd, the command: options, what to export, and signals. See kmsd(1). */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "ids.h"
+#include "secret.h"
+#include "server.h"
+#include "store.h"
+
+#define TICK_SECONDS 30 /* between looks for keys to destroy */
+#define TIMEOUT_MAX  3600
+#define THREADS_MAX  64
+
+struct settings {
+	const char *data_dir, *region, *account;
+	char listen[64]; /* ADDRESS:PORT; cut in two */
+	struct http_config http;
+	bool allow_remote;
+};
+
+static const struct {
+	const char *name, *arg, *help; /* arg NULL: takes none */
+} options[] = {
+	{"data-dir", "DIR",
+	 "where keys, access keys and the audit trail are kept; made when missing"},
+	{"listen", "ADDR:PORT", "serve there; port 0 picks a free one (127.0.0.1:0)"},
+	{"region", "REGION", "AWS region to be (us-east-1)"},
+	{"account-id", "ID", "AWS account to be, 12 digits (111122223333)"},
+	{"request-timeout", "SECONDS", "a request, or an idle connection, may take this long (30)"},
+	{"threads", "N", "threads that serve (4)"},
+	{"allow-remote", NULL, "allow --listen on an address that is not of this machine alone"},
+	{"help", NULL, "show this"},
+	{"version", NULL, "show the version"},
+};
+
+#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+
+static void usage(void)
+{
+	printf("Usage: kmsd --data-dir DIR [--listen ADDR:PORT] [option...]\n"
+	       "A local AWS Key Management Service, in the foreground until SIGTERM or "
+	       "SIGINT.\n\n");
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		printf("  --%-16s%-10s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
+		       options[i].help);
+	printf("\nKey policies are stored but not evaluated in this version: the account's root "
+	       "user,\nwhose access key is printed at the start, may do everything. It is no place "
+	       "for\nproduction secrets.\n\nSee kmsd(1).\n");
+}
+
+static int wrong(const char *option, const char *value, const char *why)
+{
+	(void)fprintf(stderr, "kmsd: --%s '%s': %s\n", option, value, why); /* the last resort */
+	return 2;
+}
+
+static bool to_number(const char *text, unsigned long max, unsigned long *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoul(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && !errno && *ret <= max;
+}
+
+/* "127.0.0.1:8080" or "[::1]:8080". */
+static int take_listen(struct settings *s, const char *value)
+{
+	unsigned long port;
+	char *colon, *address = s->listen;
+	size_t n;
+
+	(void)snprintf(s->listen, sizeof(s->listen), "%s", value); /* cut: then it has no port */
+	colon = strrchr(s->listen, ':');
+	if (!colon || !to_number(colon + 1, 65535, &port))
+		return wrong("listen", value, "not ADDRESS:PORT with a port of 0 to 65535");
+	*colon = '\0';
+	n = strlen(address);
+	if (n > 1 && address[0] == '[' && address[n - 1] == ']') {
+		address[n - 1] = '\0';
+		address++;
+	}
+	s->http.address = strcmp(address, "localhost") == 0 ? "127.0.0.1" : address;
+	s->http.port = (uint16_t)port;
+	return 0;
+}
+
+static int take_option(struct settings *s, const char *name, const char *value)
+{
+	unsigned long n;
+
+	if (strcmp(name, "data-dir") == 0) {
+		s->data_dir = value;
+	} else if (strcmp(name, "listen") == 0) {
+		return take_listen(s, value);
+	} else if (strcmp(name, "region") == 0) {
+		s->region = value;
+		if (!ids_region_valid(value))
+			return wrong(name, value, "not a region");
+	} else if (strcmp(name, "account-id") == 0) {
+		s->account = value;
+		if (!ids_account_valid(value))
+			return wrong(name, value, "not 12 digits");
+	} else if (strcmp(name, "request-timeout") == 0) {
+		if (!to_number(value, TIMEOUT_MAX, &n) || n == 0)
+			return wrong(name, value, "not a number of seconds from 1 to 3600");
+		s->http.timeout_s = (unsigned)n;
+	} else if (strcmp(name, "threads") == 0) {
+		if (!to_number(value, THREADS_MAX, &n) || n < 2)
+			return wrong(name, value, "not a number from 2 to 64");
+		s->http.threads = (unsigned)n;
+	} else if (strcmp(name, "allow-remote") == 0) {
+		s->allow_remote = true;
+	}
+	return 0;
+}
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct settings *s)
+{
+	struct option longs[OPTION_COUNT + 1] = {0};
+	int i, c, r;
+
+	for (size_t n = 0; n < OPTION_COUNT; n++)
+		longs[n] = (struct option){options[n].name, options[n].arg != NULL, NULL, 0};
+	while ((c = getopt_long(argc, argv, "", longs, &i)) != -1) {
+		if (c != 0)
+			return 2; /* getopt has said why */
+		if (strcmp(options[i].name, "help") == 0) {
+			usage();
+			return 0;
+		}
+		if (strcmp(options[i].name, "version") == 0) {
+			printf("kmsd %s\n", KMSVOL_VERSION);
+			return 0;
+		}
+		r = take_option(s, options[i].name, optarg);
+		if (r)
+			return r;
+	}
+	if (optind < argc)
+		return wrong("help", argv[optind], "kmsd takes options only");
+	if (!s->data_dir) {
+		(void)fprintf(stderr,
+			      "kmsd: --data-dir is missing; see kmsd --help\n"); /* as above */
+		return 2;
+	}
+	if (!s->allow_remote && strncmp(s->http.address, "127.", 4) != 0 &&
+	    strcmp(s->http.address, "::1") != 0)
+		return wrong("listen", s->http.address,
+			     "not an address of this machine alone; --allow-remote allows it");
+	return -1;
+}
+
+/* One socket a connection: take all that the hard limit gives. */
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer connections, then */
+	}
+}
+
+static int announce(const struct settings *s, const struct server *server)
+{
+	const struct access_key *key = server_root_key(server);
+	const char *address = s->http.address;
+	bool six = strchr(address, ':') != NULL;
+	char url[128];
+
+	(void)snprintf(url, sizeof(url), "http://%s%s%s:%u", six ? "[" : "", address,
+		       six ? "]" : "", server_port(server)); /* fits */
+	printf("# kmsd %s: account %s, region %s, data directory %s\n", KMSVOL_VERSION, s->account,
+	       s->region, s->data_dir);
+	printf("# awscli before 2.13 and 1.29 (Debian 12 has 2.9.19) wants: aws --endpoint-url "
+	       "%s\n",
+	       url);
+	printf("# the same access key for AWS_SHARED_CREDENTIALS_FILE: %s/credentials\n",
+	       s->data_dir);
+	printf("export AWS_ENDPOINT_URL=%s\n", url);
+	printf("export AWS_REGION=%s\nexport AWS_DEFAULT_REGION=%s\n", s->region, s->region);
+	printf("export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=", key->id);
+	(void)fwrite(secret_cbytes(key->secret), 1, secret_len(key->secret), stdout); /* ferror() */
+	printf("\nkmsd: ready on %s\n", url);
+	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+}
+
+static int serve(struct server *server, const sigset_t *stop)
+{
+	struct timespec tick = {.tv_sec = TICK_SECONDS};
+	struct err err = {0};
+
+	while (sigtimedwait(stop, NULL, &tick) < 0)
+		if (server_tick(server, &err) < 0)
+			(void)fprintf(stderr, "kmsd: %s\n", err.msg); /* the last resort */
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s = {
+		.region = "us-east-1", .account = "111122223333", .http = {"127.0.0.1", 0, 30, 4}};
+	struct server_config config;
+	struct server *server = NULL;
+	struct err err = {0};
+	sigset_t stop;
+	int status = read_options(argc, argv, &s);
+
+	if (status >= 0)
+		return status;
+	(void)umask(077);		/* cannot fail */
+	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail for this signal */
+	(void)sigemptyset(&stop);
+	(void)sigaddset(&stop, SIGTERM);
+	(void)sigaddset(&stop, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &stop, NULL); /* before there are threads, which inherit it */
+	raise_limits();
+	config = (struct server_config){s.data_dir, s.region, s.account, s.http};
+	if (server_start(&config, &server, &err) < 0) {
+		(void)fprintf(stderr, "kmsd: %s\n", err.msg); /* the last resort */
+		return 1;
+	}
+	status = announce(&s, server);
+	if (status == 0)
+		status = serve(server, &stop);
+	server_stop(server);
+	return status;
+}

@@ -1,0 +1,153 @@
+/* CreateAlias, UpdateAlias, DeleteAlias, ListAliases. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "err.h"
+#include "fault.h"
+#include "kms_json.h"
+#include "operations.h"
+#include "secret.h"
+
+#define ALIASES_PER_KEY 50
+#define PREFIX		"alias/"
+
+static int check_name(const char *name, struct err *err)
+{
+	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+		return fault_set(err, FAULT_VALIDATION,
+				 "Alias must start with the prefix \"alias/\". Please see "
+				 "https://docs.aws.amazon.com/kms/latest/developerguide/"
+				 "kms-alias.html");
+	if (strchr(name, ':') || !name[strlen(PREFIX)])
+		return fault_set(err, FAULT_VALIDATION,
+				 "%s contains invalid characters for an alias", name);
+	if (strncmp(name, PREFIX "aws/", strlen(PREFIX "aws/")) == 0)
+		return fault_set(err, FAULT_INVALID_ALIAS_NAME,
+				 "The prefix alias/aws/ is reserved for AWS managed keys");
+	return 0;
+}
+
+static int not_found(struct call *call, const char *name, struct err *err)
+{
+	char arn[KEYREF_ARN_MAX];
+
+	keyref_alias_arn(&call->kmsd->place, name, arn);
+	return fault_set(err, FAULT_NOT_FOUND, "Alias %s is not found.", arn);
+}
+
+/* There are 50 aliases a key. Two at once may make a 51st: a quota, not an invariant. */
+static int check_quota(struct call *call, struct err *err)
+{
+	int count = store_count_aliases(call->kmsd->store, &call->kmsd->place, call->key->id, err);
+
+	if (count < ALIASES_PER_KEY)
+		return count < 0 ? count : 0;
+	return fault_set(err, FAULT_LIMIT_EXCEEDED, "%s has %d aliases, the most it may have",
+			 call->key->arn, count);
+}
+
+int op_create_alias(struct call *call, struct err *err)
+{
+	const struct store_alias alias = {call_text(call, "AliasName"), call->key->id, call->now_ms,
+					  call->now_ms};
+	char arn[KEYREF_ARN_MAX];
+	int r = check_name(alias.name, err);
+
+	r = r ? r : check_quota(call, err);
+	if (r < 0)
+		return r;
+	r = store_create_alias(call->kmsd->store, &call->kmsd->place, &alias, err);
+	if (r != -EEXIST)
+		return r;
+	keyref_alias_arn(&call->kmsd->place, alias.name, arn);
+	return fault_set(err, FAULT_ALREADY_EXISTS, "An alias with the name %s already exists",
+			 arn);
+}
+
+int op_update_alias(struct call *call, struct err *err)
+{
+	const char *name = call_text(call, "AliasName");
+	int r = check_name(name, err);
+
+	r = r ? r : check_quota(call, err);
+	if (r < 0)
+		return r;
+	r = store_update_alias(call->kmsd->store, &call->kmsd->place, name, call->key->id,
+			       call->now_ms, err);
+	return r == -ENOKEY ? not_found(call, name, err) : r;
+}
+
+int op_delete_alias(struct call *call, struct err *err)
+{
+	const struct keyref_place *place = &call->kmsd->place;
+	const char *name = call_text(call, "AliasName");
+	AUTO(cached_putp) struct key *key = NULL;
+	char key_id[IDS_UUID_LEN + 1];
+	int r = check_name(name, err);
+
+	if (r < 0)
+		return r;
+	r = store_find_alias(call->kmsd->store, place, name, key_id, err);
+	r = r ? r : call_find_key(call, key_id, &key, err);
+	r = r ? r : call_authorize(call, "DeleteAlias", key, err);
+	r = r ? r : store_delete_alias(call->kmsd->store, place, name, err);
+	return r == -ENOKEY ? not_found(call, name, err) : r;
+}
+
+struct listing {
+	struct call *call;
+	struct kms_json *aliases;
+	size_t limit, count;
+	char last[KEYREF_ALIAS_MAX + 1];
+};
+
+static int list_alias(const struct store_alias *alias, void *arg)
+{
+	struct listing *l = arg;
+	char arn[KEYREF_ARN_MAX];
+	struct kms_json *entry;
+	int r;
+
+	if (l->count++ == l->limit)
+		return 0; /* there is one more: that is all we want to know */
+	keyref_alias_arn(&l->call->kmsd->place, alias->name, arn);
+	(void)snprintf(l->last, sizeof(l->last), "%s", alias->name); /* as validated */
+	entry = kms_json_new_object();
+	if (!entry)
+		return -ENOMEM;
+	r = kms_json_set_str(entry, "AliasName", alias->name) |
+	    kms_json_set_str(entry, "AliasArn", arn) |
+	    kms_json_set_str(entry, "TargetKeyId", alias->key_id) |
+	    kms_json_set_double(entry, "CreationDate", (double)alias->created_ms / 1000) |
+	    kms_json_set_double(entry, "LastUpdatedDate", (double)alias->updated_ms / 1000);
+	return r | kms_json_add(l->aliases, entry) ? -ENOMEM : 0;
+}
+
+int op_list_aliases(struct call *call, struct err *err)
+{
+	const char *marker = call_text(call, "Marker"), *of = call_text(call, "KeyId");
+	struct listing l = {.call = call, .limit = (size_t)call_number(call, "Limit", 50)};
+	AUTO(cached_putp) struct key *key = NULL;
+	int r = of ? call_find_key(call, of, &key, err) : 0;
+
+	r = r ? r : call_authorize(call, "ListAliases", key, err);
+	if (r < 0)
+		return r;
+	if (marker && strncmp(marker, PREFIX, strlen(PREFIX)) != 0)
+		return fault_set(err, FAULT_INVALID_MARKER, "Invalid marker");
+	l.aliases = kms_json_new_array();
+	r = l.aliases
+		    ? store_each_alias(call->kmsd->store, &call->kmsd->place, key ? key->id : NULL,
+				       marker ? marker : "", l.limit + 1, list_alias, &l, err)
+		    : err_set(err, ENOMEM, "list of aliases");
+	if (r < 0) {
+		kms_json_free(l.aliases);
+		return r;
+	}
+	r = kms_json_set(call->output, "Aliases", l.aliases) |
+	    kms_json_set_bool(call->output, "Truncated", l.count > l.limit);
+	if (l.count > l.limit)
+		r |= kms_json_set_str(call->output, "NextMarker", l.last);
+	return call_filled(r, err);
+}

@@ -1,0 +1,198 @@
+/* The operations of AWS KMS (API Reference, "Actions") as rows. See operations.h, call.h. */
+#include "operations.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define REQ  MEMBER_REQUIRED
+#define HIDE MEMBER_HIDDEN
+
+#define CRYPTO_MEMBERS                                                                             \
+	{"GrantTokens", SHAPE_GRANT_TOKENS, HIDE},                                                 \
+	{                                                                                          \
+		"DryRun", SHAPE_BOOLEAN, 0                                                         \
+	}
+#define PAGE_MEMBERS                                                                               \
+	{"Limit", SHAPE_LIMIT, 0},                                                                 \
+	{                                                                                          \
+		"Marker", SHAPE_MARKER, 0                                                          \
+	}
+
+static const struct member create_key[] = {
+	{"Policy", SHAPE_POLICY, 0},
+	{"Description", SHAPE_DESCRIPTION, 0},
+	{"KeyUsage", SHAPE_KEY_USAGE, 0},
+	{"CustomerMasterKeySpec", SHAPE_KEY_SPEC, 0},
+	{"KeySpec", SHAPE_KEY_SPEC, 0},
+	{"Origin", SHAPE_ORIGIN, 0},
+	{"CustomKeyStoreId", SHAPE_UNSUPPORTED, 0},
+	{"BypassPolicyLockoutSafetyCheck", SHAPE_BOOLEAN, 0},
+	{"Tags", SHAPE_TAGS, 0},
+	{"MultiRegion", SHAPE_BOOLEAN, 0},
+	{"XksKeyId", SHAPE_UNSUPPORTED, 0},
+	{0},
+};
+static const struct member key_id[] = {{"KeyId", SHAPE_KEY_ID, REQ}, {0}};
+static const struct member describe_key[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"GrantTokens", SHAPE_GRANT_TOKENS, HIDE}, {0}};
+static const struct member list_keys[] = {PAGE_MEMBERS, {0}};
+static const struct member schedule_deletion[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"PendingWindowInDays", SHAPE_PENDING_WINDOW, 0}, {0}};
+static const struct member alias_target[] = {
+	{"AliasName", SHAPE_ALIAS_NAME, REQ}, {"TargetKeyId", SHAPE_KEY_ID, REQ}, {0}};
+static const struct member alias_name[] = {{"AliasName", SHAPE_ALIAS_NAME, REQ}, {0}};
+static const struct member list_aliases[] = {{"KeyId", SHAPE_KEY_ID, 0},
+					     {"Limit", SHAPE_LIMIT_ALIASES, 0},
+					     {"Marker", SHAPE_MARKER, 0},
+					     {0}};
+static const struct member get_policy[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"PolicyName", SHAPE_POLICY_NAME, 0}, {0}};
+static const struct member put_policy[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"PolicyName", SHAPE_POLICY_NAME, 0},
+	{"Policy", SHAPE_POLICY, REQ},
+	{"BypassPolicyLockoutSafetyCheck", SHAPE_BOOLEAN, 0},
+	{0},
+};
+static const struct member list_policies[] = {{"KeyId", SHAPE_KEY_ID, REQ}, PAGE_MEMBERS, {0}};
+static const struct member encrypt[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"Plaintext", SHAPE_PLAINTEXT, REQ | HIDE},
+	{"EncryptionContext", SHAPE_CONTEXT, 0},
+	{"EncryptionAlgorithm", SHAPE_ALGORITHM, 0},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member decrypt[] = {
+	{"CiphertextBlob", SHAPE_CIPHERTEXT, REQ | HIDE},
+	{"EncryptionContext", SHAPE_CONTEXT, 0},
+	{"KeyId", SHAPE_KEY_ID, 0},
+	{"EncryptionAlgorithm", SHAPE_ALGORITHM, 0},
+	{"Recipient", SHAPE_UNSUPPORTED, HIDE},
+	{"DryRunModifiers", SHAPE_UNSUPPORTED, 0},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member re_encrypt[] = {
+	{"CiphertextBlob", SHAPE_CIPHERTEXT, REQ | HIDE},
+	{"SourceEncryptionContext", SHAPE_CONTEXT, 0},
+	{"SourceKeyId", SHAPE_KEY_ID, 0},
+	{"DestinationKeyId", SHAPE_KEY_ID, REQ},
+	{"DestinationEncryptionContext", SHAPE_CONTEXT, 0},
+	{"SourceEncryptionAlgorithm", SHAPE_ALGORITHM, 0},
+	{"DestinationEncryptionAlgorithm", SHAPE_ALGORITHM, 0},
+	{"DryRunModifiers", SHAPE_UNSUPPORTED, 0},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member data_key[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"EncryptionContext", SHAPE_CONTEXT, 0},
+	{"NumberOfBytes", SHAPE_NUMBER_OF_BYTES, 0},
+	{"KeySpec", SHAPE_DATA_KEY_SPEC, 0},
+	{"Recipient", SHAPE_UNSUPPORTED, HIDE},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member generate_random[] = {
+	{"NumberOfBytes", SHAPE_NUMBER_OF_BYTES, 0},
+	{"CustomKeyStoreId", SHAPE_UNSUPPORTED, 0},
+	{"Recipient", SHAPE_UNSUPPORTED, HIDE},
+	{0},
+};
+
+#define ROW(n, r, m) .name = (n), .run = (r), .members = (m)
+#define LATER(n)                                                                                   \
+	{                                                                                          \
+		.name = (n)                                                                        \
+	}
+#define USE(u)	    .use = (u)
+#define KEY(member) .key_member = (member)
+#define ALIAS	    .alias_ok = true
+#define ARN	    .arn_fault = true
+#define READ	    .read_only = true
+
+/* In order of name: operations_find() halves it. */
+static const struct operation table[] = {
+	{ROW("CancelKeyDeletion", op_cancel_key_deletion, key_id), KEY("KeyId"),
+	 USE(KEY_USE_CANCEL_DELETION), ARN},
+	LATER("ConnectCustomKeyStore"),
+	{ROW("CreateAlias", op_create_alias, alias_target), KEY("TargetKeyId"),
+	 USE(KEY_USE_CREATE_ALIAS)},
+	LATER("CreateCustomKeyStore"),
+	LATER("CreateGrant"),
+	{ROW("CreateKey", op_create_key, create_key)},
+	{ROW("Decrypt", op_decrypt, decrypt), USE(KEY_USE_CRYPTO), ALIAS, READ},
+	{ROW("DeleteAlias", op_delete_alias, alias_name)},
+	LATER("DeleteCustomKeyStore"),
+	LATER("DeleteImportedKeyMaterial"),
+	LATER("DeriveSharedSecret"),
+	LATER("DescribeCustomKeyStores"),
+	{ROW("DescribeKey", op_describe_key, describe_key), KEY("KeyId"), USE(KEY_USE_ANY), ALIAS,
+	 ARN, READ},
+	{ROW("DisableKey", op_disable_key, key_id), KEY("KeyId"), USE(KEY_USE_ENABLE), ARN},
+	LATER("DisableKeyRotation"),
+	LATER("DisconnectCustomKeyStore"),
+	{ROW("EnableKey", op_enable_key, key_id), KEY("KeyId"), USE(KEY_USE_ENABLE), ARN},
+	LATER("EnableKeyRotation"),
+	{ROW("Encrypt", op_encrypt, encrypt), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ},
+	{ROW("GenerateDataKey", op_generate_data_key, data_key), KEY("KeyId"), USE(KEY_USE_CRYPTO),
+	 ALIAS, READ},
+	LATER("GenerateDataKeyPair"),
+	LATER("GenerateDataKeyPairWithoutPlaintext"),
+	{ROW("GenerateDataKeyWithoutPlaintext", op_generate_data_key_without_plaintext, data_key),
+	 KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ},
+	LATER("GenerateMac"),
+	{ROW("GenerateRandom", op_generate_random, generate_random), READ},
+	LATER("GetKeyLastUsage"),
+	{ROW("GetKeyPolicy", op_get_key_policy, get_policy), KEY("KeyId"), USE(KEY_USE_ANY), ARN,
+	 READ},
+	LATER("GetKeyRotationStatus"),
+	LATER("GetParametersForImport"),
+	LATER("GetPublicKey"),
+	LATER("ImportKeyMaterial"),
+	{ROW("ListAliases", op_list_aliases, list_aliases), ARN, READ},
+	LATER("ListGrants"),
+	{ROW("ListKeyPolicies", op_list_key_policies, list_policies), KEY("KeyId"),
+	 USE(KEY_USE_ANY), ARN, READ},
+	LATER("ListKeyRotations"),
+	{ROW("ListKeys", op_list_keys, list_keys), READ},
+	LATER("ListResourceTags"),
+	LATER("ListRetirableGrants"),
+	{ROW("PutKeyPolicy", op_put_key_policy, put_policy), KEY("KeyId"), USE(KEY_USE_ANY), ARN},
+	{ROW("ReEncrypt", op_re_encrypt, re_encrypt), USE(KEY_USE_CRYPTO), ALIAS, READ},
+	LATER("ReplicateKey"),
+	LATER("RetireGrant"),
+	LATER("RevokeGrant"),
+	LATER("RotateKeyOnDemand"),
+	{ROW("ScheduleKeyDeletion", op_schedule_key_deletion, schedule_deletion), KEY("KeyId"),
+	 USE(KEY_USE_SCHEDULE_DELETION), ARN},
+	LATER("Sign"),
+	LATER("TagResource"),
+	LATER("UntagResource"),
+	{ROW("UpdateAlias", op_update_alias, alias_target), KEY("TargetKeyId"),
+	 USE(KEY_USE_UPDATE_ALIAS)},
+	LATER("UpdateCustomKeyStore"),
+	LATER("UpdateKeyDescription"),
+	LATER("UpdatePrimaryRegion"),
+	LATER("Verify"),
+	LATER("VerifyMac"),
+};
+
+const struct operation *operations_find(const char *name)
+{
+	size_t low = 0, high = sizeof(table) / sizeof(table[0]);
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int c = strcmp(name, table[mid].name);
+
+		if (c == 0)
+			return &table[mid];
+		if (c < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}

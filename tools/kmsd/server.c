@@ -1,0 +1,95 @@
+/* Putting the parts together. See server.h. */
+#include "server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "call.h"
+#include "caller.h"
+#include "datadir.h"
+#include "err.h"
+#include "keyring.h"
+
+struct server {
+	int dir_fd;
+	struct kmsd kmsd;
+	struct access_key *root_key;
+	struct http_server *http;
+	uint16_t port;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t = {0};
+
+	(void)clock_gettime(CLOCK_REALTIME, &t); /* this clock always is */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int open_parts(struct server *s, const struct server_config *config, struct err *err)
+{
+	struct kmsd *k = &s->kmsd;
+	int r;
+
+	k->place = (struct keyref_place){config->account, config->region};
+	r = datadir_open(config->data_dir, &s->dir_fd, err);
+	r = r ? r : store_open(config->data_dir, s->dir_fd, &k->store, err);
+	r = r ? r : audit_open(s->dir_fd, &k->audit, err);
+	r = r ? r : keyring_new(k->store, &k->ring, err);
+	r = r ? r : callers_new(k->store, &k->callers, err);
+	r = r ? r : store_root_access_key(k->store, config->account, now_ms(), &s->root_key, err);
+	r = r ? r : datadir_write_credentials(s->dir_fd, s->root_key, err);
+	r = r ? r : server_tick(s, err);
+	return r < 0 ? err_prefix(err, "data directory '%s'", config->data_dir) : 0;
+}
+
+int server_start(const struct server_config *config, struct server **ret_server, struct err *err)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_set(err, ENOMEM, "server");
+	s->dir_fd = -1;
+	r = open_parts(s, config, err);
+	r = r ? r : http_start(&s->kmsd, &config->http, &s->http, &s->port, err);
+	if (r < 0) {
+		server_stop(s);
+		return r;
+	}
+	*ret_server = s;
+	return 0;
+}
+
+void server_stop(struct server *server)
+{
+	if (!server)
+		return;
+	http_stop(server->http);
+	cached_put(server->root_key);
+	callers_free(server->kmsd.callers);
+	keyring_free(server->kmsd.ring);
+	audit_close(server->kmsd.audit);
+	store_close(server->kmsd.store);
+	if (server->dir_fd >= 0)
+		(void)close(server->dir_fd); /* only a directory */
+	free(server);
+}
+
+uint16_t server_port(const struct server *server)
+{
+	return server->port;
+}
+
+const struct access_key *server_root_key(const struct server *server)
+{
+	return server->root_key;
+}
+
+int server_tick(struct server *server, struct err *err)
+{
+	return keyring_expire(server->kmsd.ring, now_ms(), err);
+}

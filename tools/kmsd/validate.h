@@ -1,0 +1,58 @@
+/*
+ * Input of operations checked against limits as the service's model states them: one table of
+ * shapes, one message for all errors of a request. Pure.
+ */
+#ifndef KMSD_VALIDATE_H
+#define KMSD_VALIDATE_H
+
+struct err;
+struct kms_json;
+
+/* Named as in the AWS KMS API Reference and its model. */
+enum shape {
+	SHAPE_ALIAS_NAME,
+	SHAPE_ALGORITHM,
+	SHAPE_BOOLEAN,
+	SHAPE_CIPHERTEXT,
+	SHAPE_CONTEXT,
+	SHAPE_DATA_KEY_SPEC,
+	SHAPE_DESCRIPTION,
+	SHAPE_GRANT_TOKENS,
+	SHAPE_KEY_ID,
+	SHAPE_KEY_SPEC,
+	SHAPE_KEY_USAGE,
+	SHAPE_LIMIT,
+	SHAPE_LIMIT_ALIASES,
+	SHAPE_MARKER,
+	SHAPE_NUMBER_OF_BYTES,
+	SHAPE_ORIGIN,
+	SHAPE_PENDING_WINDOW,
+	SHAPE_PLAINTEXT,
+	SHAPE_POLICY,
+	SHAPE_POLICY_NAME,
+	SHAPE_TAGS,
+	SHAPE_UNSUPPORTED, /* what this server cannot do: UnsupportedOperationException when given */
+	SHAPE_COUNT
+};
+
+/* One member of an operation's input. */
+struct member {
+	const char *name; /* NULL ends a list */
+	enum shape shape;
+	unsigned flags;
+};
+
+#define MEMBER_REQUIRED 1u
+#define MEMBER_HIDDEN	2u /* never in an audit record */
+
+/*
+ * SerializationException: a member of another JSON type, bad base64. ValidationException: "N
+ * validation error(s) detected: ...", all in one text. Members not listed are ignored; null is
+ * absent.
+ */
+int validate_input(const struct kms_json *input, const struct member *members, struct err *err);
+
+/* @name as texts and records spell it: with a small first letter. @ret has room for 64. */
+void validate_member_name(const char *name, char ret[64]);
+
+#endif
