@@ -25,6 +25,8 @@
 #include "mount.h"
 #include "secret.h"
 
+#define DISCARD_READS_MAX 64
+
 struct client {
 	int fd; /* -1: free */
 	uint64_t until_ms;
@@ -122,6 +124,7 @@ static void read_more(struct control *control, struct client *c)
 
 static void write_more(struct client *c)
 {
+	char bytes[4096];
 	ssize_t n = send(c->fd, c->out.bytes + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -131,8 +134,14 @@ static void write_more(struct client *c)
 		return;
 	}
 	c->sent += (size_t)n;
-	if (c->sent == c->out.len)
-		drop(c);
+	if (c->sent < c->out.len)
+		return;
+	/* What a client sent too much is read away: closing upon it would lose the answer on its way. */
+	(void)shutdown(c->fd, SHUT_WR);
+	for (size_t i = 0; i < DISCARD_READS_MAX; i++)
+		if (recv(c->fd, bytes, sizeof(bytes), 0) <= 0)
+			break;
+	drop(c);
 }
 
 static void accept_one(struct control *control)
