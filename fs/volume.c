@@ -262,8 +262,8 @@ static int busy(const char *dir, int fd, struct err *err)
 	text[n > 0 ? strspn(text, "0123456789") : 0] = '\0';
 	if (source)
 		(void)mountinfo_each(find_mount, &holder, NULL); /* only to say more */
-	r = err_set(err, EBUSY, "volume '%s': in use by process %s%s%s%s", dir,
-		    *text ? text : "(unknown)", holder.mountpoint ? ", mounted at '" : "",
+	r = err_set(err, EBUSY, "in use by process %s%s%s%s", *text ? text : "(unknown)",
+		    holder.mountpoint ? ", mounted at '" : "",
 		    holder.mountpoint ? holder.mountpoint : "", holder.mountpoint ? "'" : "");
 	free(holder.mountpoint);
 	return r;
@@ -277,17 +277,16 @@ int volume_lock(const char *dir, int *ret_fd, struct err *err)
 
 	if (asprintf(&path, "%s/lock", dir) < 0) {
 		path = NULL;
-		return err_set(err, ENOMEM, "volume '%s': out of memory", dir);
+		return err_set(err, ENOMEM, "out of memory");
 	}
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 && errno == EROFS) /* a volume on read-only media can be read */
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return err_set(err, errno, "volume '%s': lock: %s", dir, strerror(errno));
+		return err_set(err, errno, "lock: %s", strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int r = errno == EWOULDBLOCK ? busy(dir, fd, err)
-					     : err_set(err, errno, "volume '%s': lock: %s", dir,
-						       strerror(errno));
+					     : err_set(err, errno, "lock: %s", strerror(errno));
 		close(fd);
 		return r;
 	}

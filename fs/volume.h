@@ -41,7 +41,7 @@ int volume_unwrap(const struct volume_header *header, struct kms *kms, struct se
 /*
  * Take the volume's lock. *@ret_fd is the caller's; closing it (in every process that inherited it)
  * gives the lock back. The calling process's id goes into the file, so a daemon takes the lock after its last
- * fork. -EBUSY: mounted elsewhere, the sentence names the process.
+ * fork. -EBUSY: mounted elsewhere, the sentence names the process (and not the volume: the caller does).
  */
 int volume_lock(const char *dir, int *ret_fd, struct err *err);
 

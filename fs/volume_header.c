@@ -320,23 +320,20 @@ int volume_header_load(const char *dir, struct volume_header **ret_header, struc
 	int r;
 
 	if (stat(dir, &st) < 0)
-		return err_set(err, errno, "volume '%s': %s", dir, strerror(errno));
+		return err_set(err, errno, "%s", strerror(errno));
 	if (!S_ISDIR(st.st_mode))
-		return err_set(err, ENOTDIR, "'%s' is no volume: not a directory", dir);
+		return err_set(err, ENOTDIR, "this is no volume: not a directory");
 	if (asprintf(&path, "%s/%s", dir, VOLUME_HEADER_NAME) < 0) {
 		path = NULL;
-		return err_set(err, ENOMEM, "volume '%s': out of memory", dir);
+		return err_set(err, ENOMEM, "out of memory");
 	}
 	r = read_small_file(path, &text, &len, err);
 	if (r == -ENOENT)
-		return err_set(err, ENOENT, "'%s' is no volume: %s is missing", dir,
-			       VOLUME_HEADER_NAME);
+		return err_set(err, ENOENT, "this is no volume: %s is missing", VOLUME_HEADER_NAME);
 	if (r < 0)
-		return err_prefix(err, "volume '%s'", dir);
-	if (volume_header_parse(text, len, ret_header, err) < 0) {
-		(void)err_prefix(err, VOLUME_HEADER_NAME);
-		return err_prefix(err, "volume '%s'", dir);
-	}
+		return r;
+	if (volume_header_parse(text, len, ret_header, err) < 0)
+		return err_prefix(err, VOLUME_HEADER_NAME);
 	return 0;
 }
 

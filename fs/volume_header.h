@@ -48,13 +48,14 @@ struct volume_header {
 
 /*
  * Read and check volume.json in @dir; not the MAC, which needs the data key. -ENOENT no volume there,
- * -EUCLEAN makes no sense (the sentence names the member), -ENOTSUP a newer format.
+ * -EUCLEAN makes no sense (the sentence names the member), -ENOTSUP a newer format. The sentence does not
+ * name the volume: the caller does.
  */
 int volume_header_load(const char *dir, struct volume_header **ret_header, struct err *err);
 void volume_header_free(struct volume_header *header);
 void volume_header_freep(struct volume_header **header);
 
-/* As volume_header_load(), from text. The sentence does not name the volume. */
+/* As volume_header_load(), from text. */
 int volume_header_parse(const char *text, size_t len, struct volume_header **ret_header,
 			struct err *err);
 

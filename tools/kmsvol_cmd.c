@@ -11,6 +11,7 @@
 #include "bytes.h"
 #include "err.h"
 #include "kms_json.h"
+#include "mount.h"
 #include "secret.h"
 #include "units.h"
 
@@ -216,4 +217,22 @@ int cmd_print(struct kms_json *obj, bool as_json)
 		(void)kms_json_each(obj, one_line, &lines);
 	}
 	return CMD_DONE;
+}
+
+int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply, struct err *err)
+{
+	AUTO(kms_json_freep) struct kms_json *request = kms_json_new_object();
+	AUTO(kms_json_freep) struct kms_json *reply = NULL;
+	int r;
+
+	if (!request || kms_json_set_str(request, "op", op) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	r = mount_control(volume_dir, request, &reply, err);
+	if (r < 0)
+		return r;
+	if (ret_reply) {
+		*ret_reply = reply;
+		reply = NULL;
+	}
+	return 0;
 }

@@ -79,6 +79,12 @@ int cmd_wrong(const struct err *err);
  */
 int cmd_print(struct kms_json *obj, bool as_json);
 
+/*
+ * Ask the daemon of a volume to do @op, see mount_control(). @ret_reply: NULL when it does not matter.
+ * -ENOTCONN: no daemon runs.
+ */
+int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply, struct err *err);
+
 /* The options of every command that talks to KMS; @config is a struct kms_config. */
 #define CMD_KMS_OPTIONS(config)                                                                    \
 	{"endpoint-url", "URL", CMD_TEXT, &(config).endpoint, "where KMS is asked", NULL},         \
@@ -91,6 +97,7 @@ int cmd_print(struct kms_json *obj, bool as_json);
 /* The commands, each in a file of its own. */
 int cmd_create(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
+int cmd_start(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_unmount(int argc, char **argv);
 

@@ -103,6 +103,7 @@ static int show(const char *dir, bool json)
 	struct err err;
 
 	if (volume_header_load(dir, &h, &err) < 0) {
+		(void)err_prefix(&err, "volume '%s'", dir);
 		kms_json_free(obj);
 		return cmd_fail(&err);
 	}

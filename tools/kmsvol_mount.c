@@ -48,7 +48,7 @@ static int check_places(const char *vol, const char *dir, char **ret_vol, char *
 	int r = volume_header_load(vol, &header, err);
 
 	if (r < 0)
-		return r;
+		return err_prefix(err, "volume '%s'", vol);
 	absolute_vol = realpath(vol, NULL);
 	absolute_dir = realpath(dir, NULL);
 	if (!absolute_vol || !absolute_dir || stat(absolute_dir, &st) < 0)

@@ -50,7 +50,7 @@ static int set_place(struct job *job, struct err *err)
 	int r = volume_header_load(job->options->volume_dir, &header, err);
 
 	if (r < 0)
-		return r;
+		return err_prefix(err, "volume '%s'", job->options->volume_dir);
 	id = header->geometry.volume_id;
 	p->volume_dir = strdup(job->options->volume_dir);
 	p->mountpoint = strdup(job->options->mountpoint);
@@ -101,11 +101,12 @@ static int watch_signals(struct job *job, struct err *err)
 }
 
 /* The daemon in the foreground: a child, out of reach of the terminal's signals, which are ours. */
-static int child_main(const struct mount_options *options)
+static int child_main(const struct job *job, const struct mount_options *options)
 {
 	struct err err;
 	sigset_t none;
 
+	(void)close(job->signals);
 	(void)setpgid(0, 0); /* fails only for a session leader, which a new child is not */
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -205,7 +206,7 @@ static int start_daemon(struct job *job, struct mount_options *inner)
 		return cmd_fail(&err);
 	job->child = fork();
 	if (job->child == 0)
-		_exit(child_main(inner));
+		_exit(child_main(job, inner));
 	if (job->child < 0) {
 		job->child = 0;
 		(void)err_set(&err, errno, "cannot start the daemon: %s", strerror(errno));

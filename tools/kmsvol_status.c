@@ -9,7 +9,6 @@
 #include "kms_json.h"
 #include "kmsvol_cmd.h"
 #include "kmsvol_place.h"
-#include "mount.h"
 #include "secret.h"
 #include "volume.h"
 
@@ -44,19 +43,16 @@ static int add_place(struct kms_json *obj, const struct place *place)
 
 static int status(const struct place *place, bool as_json)
 {
-	AUTO(kms_json_freep) struct kms_json *request = kms_json_new_object();
 	AUTO(volume_header_freep) struct volume_header *header = NULL;
 	struct kms_json *reply = NULL;
 	struct err err;
 	int r;
 
-	if (volume_header_load(place->volume_dir, &header, &err) < 0)
-		return cmd_fail(&err);
-	if (!request || kms_json_set_str(request, "command", "status") < 0) {
-		(void)err_set(&err, ENOMEM, "out of memory");
+	if (volume_header_load(place->volume_dir, &header, &err) < 0) {
+		(void)err_prefix(&err, "volume '%s'", place->volume_dir);
 		return cmd_fail(&err);
 	}
-	r = mount_control(place->volume_dir, request, &reply, &err);
+	r = cmd_ask(place->volume_dir, "status", &reply, &err);
 	if (r < 0 && r != -ENOTCONN)
 		return cmd_fail(&err);
 	if (r == -ENOTCONN)

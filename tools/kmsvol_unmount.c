@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bytes.h"
 #include "err.h"
@@ -10,7 +11,6 @@
 #include "kmsvol_cmd.h"
 #include "kmsvol_detach.h"
 #include "kmsvol_place.h"
-#include "mount.h"
 #include "secret.h"
 
 static const char help[] = "Unmount a volume. DIR is where it is mounted, or the volume's "
@@ -19,17 +19,6 @@ static const char help[] = "Unmount a volume. DIR is where it is mounted, or the
 			   "written is durable.";
 
 static const char force_help[] = "end I/O that waits for a lost key with errors, then unmount";
-
-/* One command to the daemon. -ENOTCONN: there is none. */
-static int ask(const char *volume_dir, const char *command, struct kms_json **ret_reply,
-	       struct err *err)
-{
-	AUTO(kms_json_freep) struct kms_json *request = kms_json_new_object();
-
-	if (!request || kms_json_set_str(request, "command", command) < 0)
-		return err_set(err, ENOMEM, "out of memory");
-	return mount_control(volume_dir, request, ret_reply, err);
-}
 
 /* An unmount would wait for the key, as requests do. */
 static bool would_wait(const struct kms_json *status)
@@ -47,7 +36,7 @@ static bool would_wait(const struct kms_json *status)
 static int check_daemon(const struct place *place, bool force, bool *ret_dead, struct err *err)
 {
 	AUTO(kms_json_freep) struct kms_json *reply = NULL;
-	int r = ask(place->volume_dir, force ? "force" : "status", &reply, err);
+	int r = cmd_ask(place->volume_dir, force ? "force" : "status", &reply, err);
 
 	*ret_dead = r == -ENOTCONN;
 	if (*ret_dead)
@@ -72,7 +61,9 @@ static int unmount(const char *path, bool force, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (!place.fuse_dir)
+	if (r == 0 && chdir("/") < 0) /* we may stand in what is to be unmounted */
+		r = err_set(err, errno, "'/': %s", strerror(errno));
+	if (r == 0 && !place.fuse_dir)
 		r = err_set(err, EINVAL, "'%s': nothing of kmsvol is mounted there", path);
 	if (r == 0 && place.fuse_mounted)
 		r = check_daemon(&place, force, &dead, err);

@@ -49,7 +49,7 @@ echo '{"name": "package", "version": "1.0.0"}' >V/volume.json
 damaged 4 "${M}not the header of a volume" 'foreign'
 edited 1 "${M}written by a newer kmsvol \(format 2\), this one reads 1" '.format_version = 2 | del(.mac)'
 rm V/volume.json
-damaged 1 "'[^']*V' is no volume: volume.json is missing" 'no header'
+damaged 1 "volume 'V': this is no volume: volume.json is missing" 'no header'
 mkdir V/volume.json
 damaged 1 "volume.json: Is a directory" 'a directory'
 rmdir V/volume.json
