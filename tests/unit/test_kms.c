@@ -573,6 +573,7 @@ static void cancel_ends_the_pause_between_tries(void **state)
 	struct secret *plain = NULL;
 	struct kms *first = kms;
 	struct err err = {0};
+	double begin = seconds();
 	pthread_t thread;
 
 	(void)state;
@@ -582,6 +583,7 @@ static void cancel_ends_the_pause_between_tries(void **state)
 	assert_int_equal(decrypt(&plain, &err), -ETIMEDOUT);
 	pthread_join(thread, NULL);
 	assert_int_equal(fake_http_count(server), 1);
+	assert_true(seconds() - begin < 3); /* the pause is 10 s in the mean */
 	kms_close(kms);
 	kms = first;
 }

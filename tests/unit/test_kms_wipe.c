@@ -10,11 +10,13 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,10 +30,13 @@
 #include "err.h"
 #include "fake_http.h"
 #include "kms.h"
+#include "kms_http.h"
 #include "secret.h"
+#include "stop.h"
 
 #define KEY_BYTES  64
 #define CHUNK	   (1 << 20)
+#define PIECE	   16
 #define REGION_MAX (1ull << 30) /* larger ones are the shadow of a sanitizer */
 
 /* Byte i of the data key; its complement is all that this process knows. */
@@ -91,57 +96,112 @@ static size_t base64_complement(uint8_t ret[128])
 	return n;
 }
 
-/* How often 16 bytes in a row of @want's complement stand in @chunk. */
+/* How often one of the 16-byte pieces of @want stands in @chunk; both are complements. */
 static unsigned search(const uint8_t *chunk, size_t len, const uint8_t *want, size_t want_len)
 {
 	unsigned found = 0;
 
-	for (size_t i = 0; i + 16 <= len; i++)
-		for (size_t from = 0; from + 16 <= want_len; from += 16) {
-			size_t k = 0;
+	for (size_t from = 0; from + PIECE <= want_len; from += PIECE) {
+		const uint8_t *at = chunk, *end = chunk + len;
 
-			while (k < 16 && (chunk[i + k] ^ want[from + k]) == 0xff)
-				k++;
-			found += k == 16;
+		while ((at = memmem(at, (size_t)(end - at), want + from, PIECE))) {
+			found++;
+			at++;
 		}
+	}
 	return found;
 }
 
-/* How often a piece of the key or of its base64 stands in memory, but for the mapping of @except. */
-static unsigned search_memory(const uint8_t *except, size_t except_len)
+/* What is looked for, and where not. */
+struct hunt {
+	uint8_t plain[KEY_BYTES]; /* complement */
+	uint8_t text[128];	  /* complement of the base64 */
+	size_t text_len;
+	uint64_t chunk[(CHUNK + PIECE) / 8];
+	char maps[1 << 17]; /* read here, since a heap buffer would cover traces */
+	int mem;
+	int pages;
+	unsigned found;
+};
+
+/* Is any page from @at there? The shadow of a sanitizer is large, and mostly is not. */
+static bool is_there(const struct hunt *h, uintptr_t at)
 {
-	static uint8_t chunk[CHUNK + 64]; /* not searched, but wiped */
-	uint8_t plain[KEY_BYTES], text[128];
-	size_t text_len = base64_complement(text);
-	FILE *maps = fopen("/proc/self/maps", "re");
-	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	unsigned found = 0;
-	char line[512];
+	uint64_t entries[CHUNK / 4096 + 1];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	ssize_t n = pread(h->pages, entries, CHUNK / page * 8, (off_t)(at / page * 8));
 
+	for (ssize_t i = 0; i < n / 8; i++)
+		if (entries[i] >> 62) /* present or swapped */
+			return true;
+	return false;
+}
+
+static void search_region(struct hunt *h, uintptr_t begin, uintptr_t end)
+{
+	for (uintptr_t at = begin; at < end; at += CHUNK) {
+		size_t want = end - at < sizeof(h->chunk) ? end - at : sizeof(h->chunk);
+		ssize_t n;
+
+		if (!is_there(h, at))
+			continue;
+		n = pread(h->mem, h->chunk, want, (off_t)at);
+		for (size_t i = 0; i < sizeof(h->chunk) / 8; i++)
+			h->chunk[i] = ~h->chunk[i];
+		if (n > 0)
+			h->found += search((uint8_t *)h->chunk, (size_t)n, h->plain, KEY_BYTES) +
+				    search((uint8_t *)h->chunk, (size_t)n, h->text, h->text_len);
+		OPENSSL_cleanse(h->chunk, sizeof(h->chunk));
+	}
+}
+
+static void read_maps(int fd, char *ret, size_t room)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	while ((n = read(fd, ret + len, room - 1 - len)) > 0)
+		len += (size_t)n;
+	assert_true(len > 0 && len < room - 1);
+	ret[len] = '\0';
+}
+
+/*
+ * How often a piece of the key or of its base64 stands in memory, but for the mapping of @except
+ * (secrets have mappings of their own) and the one of the search itself.
+ */
+static unsigned search_memory(const uint8_t *except)
+{
+	struct hunt *h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			      -1, 0); /* shared: never merged with another mapping */
+	int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	uintptr_t begin, end;
+	char mode[5];
+	unsigned found;
+
+	assert_true(h != MAP_FAILED);
+	read_maps(maps, h->maps, sizeof(h->maps));
+	h->mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	h->pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	assert_true(h->mem >= 0 && h->pages >= 0);
+	h->text_len = base64_complement(h->text);
 	for (unsigned i = 0; i < KEY_BYTES; i++)
-		plain[i] = key_complement(i);
-	assert_non_null(maps);
-	assert_true(mem >= 0);
-	while (fgets(line, sizeof(line), maps)) {
-		uintptr_t begin, end;
-		char mode[5];
-
+		h->plain[i] = key_complement(i);
+	for (char *line = h->maps; *line; line = strchr(line, '\n') + 1) {
 		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &begin, &end, mode) != 3 ||
 		    mode[0] != 'r' || mode[1] != 'w' || end - begin > REGION_MAX)
 			continue;
-		if ((uintptr_t)except >= begin && (uintptr_t)except + except_len <= end)
-			continue; /* secrets have mappings of their own */
-		for (uintptr_t at = begin; at < end; at += CHUNK) {
-			ssize_t n = pread(mem, chunk, sizeof(chunk), (off_t)at);
-
-			if (n > 0 && !(at <= (uintptr_t)chunk && (uintptr_t)chunk < at + CHUNK))
-				found += search(chunk, (size_t)n, plain, sizeof(plain)) +
-					 search(chunk, (size_t)n, text, text_len);
-			OPENSSL_cleanse(chunk, sizeof(chunk));
-		}
+		if (((uintptr_t)except >= begin && (uintptr_t)except < end) ||
+		    ((uintptr_t)h >= begin && (uintptr_t)h < end))
+			continue;
+		search_region(h, begin, end);
 	}
-	fclose(maps);
-	close(mem);
+	found = h->found;
+	close(maps);
+	close(h->mem);
+	close(h->pages);
+	munmap(h, sizeof(*h));
 	return found;
 }
 
@@ -174,17 +234,17 @@ static void the_search_finds_a_key_that_was_left_behind(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(search_memory(NULL, 0), 0);
+	assert_int_equal(search_memory(NULL), 0);
 	for (unsigned i = 0; i < KEY_BYTES; i++)
 		left[i] = (uint8_t)~key_complement(i);
-	assert_true(search_memory(NULL, 0) >= 4);
+	assert_true(search_memory(NULL) >= 4);
 	text = bytes_to_base64(left, KEY_BYTES);
 	OPENSSL_cleanse(left, KEY_BYTES);
-	assert_true(search_memory(NULL, 0) >= 4);
+	assert_true(search_memory(NULL) >= 4);
 	OPENSSL_cleanse(text, strlen(text));
 	free(text);
 	free(left);
-	assert_int_equal(search_memory(NULL, 0), 0);
+	assert_int_equal(search_memory(NULL), 0);
 }
 
 static void decrypt_leaves_the_plaintext_in_the_secret_only(void **state)
@@ -202,16 +262,36 @@ static void decrypt_leaves_the_plaintext_in_the_secret_only(void **state)
 		assert_int_equal(secret_len(plain), KEY_BYTES);
 		assert_int_equal(secret_cbytes(plain)[5], (uint8_t)~key_complement(5));
 		if (i == 0) /* with the connection still open */
-			assert_int_equal(search_memory(secret_cbytes(plain), KEY_BYTES), 0);
+			assert_int_equal(search_memory(secret_cbytes(plain)), 0);
 		if (i < 19)
 			secret_freep(&plain);
 	}
 	kms_forget(kms);
-	assert_int_equal(search_memory(secret_cbytes(plain), KEY_BYTES), 0);
-	assert_true(search_memory(NULL, 0) >= 4); /* it does look where secrets are */
+	assert_int_equal(search_memory(secret_cbytes(plain)), 0);
+	assert_true(search_memory(NULL) >= 4); /* it does look where secrets are */
 	secret_free(plain);
-	assert_int_equal(search_memory(NULL, 0), 0);
+	assert_int_equal(search_memory(NULL), 0);
 	kms_close(kms);
+}
+
+static void an_exchange_leaves_nothing_once_its_answer_is_done(void **state)
+{
+	struct kms_http_request request = {.method = "GET", .url = url, .timeout_ms = 5000};
+	struct kms_http_answer answer;
+	struct kms_http *http;
+	struct stop stop;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(stop_init(&stop, &err), 0);
+	assert_int_equal(kms_http_open(&stop, &http, &err), 0);
+	if (kms_http_do(http, &request, &answer, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_true(search_memory(NULL) >= 5);
+	kms_http_answer_done(&answer);
+	assert_int_equal(search_memory(NULL), 0); /* though the connection is open */
+	kms_http_close(http);
+	stop_done(&stop);
 }
 
 int main(void)
@@ -219,6 +299,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_search_finds_a_key_that_was_left_behind, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(an_exchange_leaves_nothing_once_its_answer_is_done,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(decrypt_leaves_the_plaintext_in_the_secret_only,
 						set_up, tear_down),
 	};
