@@ -29,6 +29,7 @@
 #include "bytes.h"
 #include "err.h"
 #include "fake_http.h"
+#include "fake_tls.h"
 #include "kms.h"
 #include "kms_http.h"
 #include "secret.h"
@@ -45,6 +46,20 @@ static uint8_t key_complement(unsigned i)
 	return (uint8_t)(i * 37 + 11);
 }
 
+/* The answer of a Decrypt. Only ever made in the server's process. */
+static char *make_body(void)
+{
+	uint8_t key[KEY_BYTES];
+	char *text, *body = NULL;
+
+	for (unsigned i = 0; i < KEY_BYTES; i++)
+		key[i] = (uint8_t)~key_complement(i);
+	text = bytes_to_base64(key, sizeof(key));
+	if (!text || asprintf(&body, "{\"KeyId\":\"k\",\"Plaintext\":\"%s\"}", text) < 0)
+		_exit(1);
+	return body;
+}
+
 static pid_t start_server(char ret_url[64])
 {
 	int fds[2];
@@ -55,18 +70,13 @@ static pid_t start_server(char ret_url[64])
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		struct fake_http *server = fake_http_start();
-		uint8_t key[KEY_BYTES];
-		char *text, *body = NULL;
+		struct fake_http *fake = fake_http_start();
+		char room[64] = "";
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (unsigned i = 0; i < KEY_BYTES; i++)
-			key[i] = (uint8_t)~key_complement(i);
-		text = bytes_to_base64(key, sizeof(key));
-		if (!text || asprintf(&body, "{\"KeyId\":\"k\",\"Plaintext\":\"%s\"}", text) < 0)
-			_exit(1);
-		fake_http_add(server, &(struct fake_reply){.status = 200, .body = body});
-		if (write(fds[1], fake_http_url(server), 64) != 64)
+		fake_http_add(fake, &(struct fake_reply){.status = 200, .body = make_body()});
+		strcpy(room, fake_http_url(fake));
+		if (write(fds[1], room, sizeof(room)) != (ssize_t)sizeof(room))
 			_exit(1);
 		for (;;)
 			pause();
@@ -208,14 +218,31 @@ static unsigned search_memory(const uint8_t *except)
 static char url[64];
 static pid_t server;
 
-static int set_up(void **state)
+static void set_environment(void)
 {
-	(void)state;
 	aws_env_clean();
 	setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
 	setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
 	setenv("AWS_REGION", "eu-central-1", 1);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	set_environment();
 	server = start_server(url);
+	return 0;
+}
+
+static int set_up_tls(void **state)
+{
+	char path[256];
+
+	(void)state;
+	set_environment();
+	snprintf(path, sizeof(path), "%s", aws_env_write("/cert.pem", ""));
+	server = fake_tls_start(path, make_body, url);
+	setenv("AWS_CA_BUNDLE", path, 1);
 	return 0;
 }
 
@@ -276,7 +303,10 @@ static void decrypt_leaves_the_plaintext_in_the_secret_only(void **state)
 
 static void an_exchange_leaves_nothing_once_its_answer_is_done(void **state)
 {
-	struct kms_http_request request = {.method = "GET", .url = url, .timeout_ms = 5000};
+	struct kms_http_request request = {.method = "GET",
+					   .url = url,
+					   .timeout_ms = 5000,
+					   .ca_file = getenv("AWS_CA_BUNDLE")};
 	struct kms_http_answer answer;
 	struct kms_http *http;
 	struct stop stop;
@@ -294,15 +324,20 @@ static void an_exchange_leaves_nothing_once_its_answer_is_done(void **state)
 	stop_done(&stop);
 }
 
+#define TEST(fn, set_up_fn)                                                                        \
+	{                                                                                          \
+#fn " (" #set_up_fn ")", fn, set_up_fn, tear_down, NULL                            \
+	}
+
 int main(void)
 {
+	/* The first calls go first: they are the ones that bind functions. */
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(the_search_finds_a_key_that_was_left_behind, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(an_exchange_leaves_nothing_once_its_answer_is_done,
-						set_up, tear_down),
-		cmocka_unit_test_setup_teardown(decrypt_leaves_the_plaintext_in_the_secret_only,
-						set_up, tear_down),
+		TEST(decrypt_leaves_the_plaintext_in_the_secret_only, set_up),
+		TEST(decrypt_leaves_the_plaintext_in_the_secret_only, set_up_tls),
+		TEST(an_exchange_leaves_nothing_once_its_answer_is_done, set_up),
+		TEST(an_exchange_leaves_nothing_once_its_answer_is_done, set_up_tls),
+		TEST(the_search_finds_a_key_that_was_left_behind, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
