@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -324,6 +325,52 @@ static void an_exchange_leaves_nothing_once_its_answer_is_done(void **state)
 	stop_done(&stop);
 }
 
+static void call_and_drop(struct kms *kms, int times)
+{
+	for (int i = 0; i < times; i++) {
+		struct secret *plain = NULL;
+		struct err err = {0};
+
+		if (kms_decrypt(kms, (const uint8_t *)"b", 1, NULL, NULL, &plain, &err) < 0)
+			fail_msg("%s", err.msg);
+		secret_free(plain);
+	}
+}
+
+static unsigned count_mappings(void)
+{
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	static char text[1 << 17];
+	unsigned n = 0;
+
+	read_maps(fd, text, sizeof(text));
+	close(fd);
+	for (char *p = text; (p = strchr(p, '\n')); p++)
+		n++;
+	return n;
+}
+
+static void calls_leave_no_memory_behind(void **state)
+{
+	struct kms_config config = {.endpoint = url};
+	struct kms *kms;
+	struct err err = {0};
+	struct mallinfo2 before, after;
+	unsigned mappings;
+
+	(void)state;
+	assert_int_equal(kms_open(&config, &kms, &err), 0);
+	call_and_drop(kms, 10);
+	mappings = count_mappings();
+	before = mallinfo2(); /* all zero under a sanitizer, whose own report it is then */
+	call_and_drop(kms, 500);
+	after = mallinfo2();
+	if (after.uordblks > before.uordblks + 1024)
+		fail_msg("%zu bytes before 500 calls, %zu after", before.uordblks, after.uordblks);
+	assert_true(count_mappings() <= mappings + 8);
+	kms_close(kms);
+}
+
 #define TEST(fn, set_up_fn)                                                                        \
 	{                                                                                          \
 #fn " (" #set_up_fn ")", fn, set_up_fn, tear_down, NULL                            \
@@ -337,6 +384,7 @@ int main(void)
 		TEST(decrypt_leaves_the_plaintext_in_the_secret_only, set_up_tls),
 		TEST(an_exchange_leaves_nothing_once_its_answer_is_done, set_up),
 		TEST(an_exchange_leaves_nothing_once_its_answer_is_done, set_up_tls),
+		TEST(calls_leave_no_memory_behind, set_up_tls),
 		TEST(the_search_finds_a_key_that_was_left_behind, set_up),
 	};
 
