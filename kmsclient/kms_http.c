@@ -69,15 +69,25 @@ static void global_init(void)
 					     wipe_strdup, calloc);
 }
 
-int kms_http_open(const struct stop *stop, struct kms_http **ret_http, struct err *err)
+/* Before anything else of libcurl. */
+static int start_libcurl(struct err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct kms_http *http;
 
 	(void)pthread_once(&once, global_init); /* cannot fail */
 	if (global_result != CURLE_OK)
 		return err_set(err, ENOMEM, "libcurl does not start: %s",
 			       curl_easy_strerror(global_result));
+	return 0;
+}
+
+int kms_http_open(const struct stop *stop, struct kms_http **ret_http, struct err *err)
+{
+	struct kms_http *http;
+	int r = start_libcurl(err);
+
+	if (r < 0)
+		return r;
 	http = calloc(1, sizeof(*http));
 	if (!http)
 		return err_set(err, ENOMEM, "out of memory");
@@ -369,10 +379,14 @@ static bool has_part(CURLU *u, CURLUPart part)
 
 int kms_http_check_url(const char *url, bool *ret_tls, char *ret_host, struct err *err)
 {
-	CURLU *u = curl_url();
 	char *scheme = NULL, *host = NULL;
 	const char *why = NULL;
+	int r = start_libcurl(err);
+	CURLU *u;
 
+	if (r < 0)
+		return r;
+	u = curl_url();
 	if (!u)
 		return err_set(err, ENOMEM, "out of memory");
 	if (curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||

@@ -2,6 +2,7 @@
 #include "fake_tls.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,10 +75,11 @@ static void serve_connection(SSL *ssl, const char *body)
 static void serve(int fd, SSL_CTX *ctx, const char *body)
 {
 	for (;;) {
-		int peer = accept(fd, NULL, NULL);
+		int peer = accept(fd, NULL, NULL), one = 1;
 		SSL *ssl = SSL_new(ctx);
 
 		need(peer >= 0 && ssl && SSL_set_fd(ssl, peer), "accept");
+		(void)setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (SSL_accept(ssl) > 0)
 			serve_connection(ssl, body);
 		SSL_free(ssl);
