@@ -231,6 +231,9 @@ int kms_fault_answer(const struct kms_fault_call *call, const struct kms_http_an
 		.wrong_secret = kind == SIGNATURE,
 	};
 	shorten(said.message, shown, SHOWN_MAX);
+	if (kind == SIGNATURE && strcspn(said.message, "\n") < strlen(shown))
+		shown[strcspn(said.message, "\n")] =
+			'\0'; /* what should have been signed follows */
 	hint(call, answer, &said, kind, more, sizeof(more));
 	(void)err_set(err, meanings[kind].num, "KMS %s %s: %s%s%s%s", meanings[kind].verb,
 		      what(call, room, sizeof(room)), said.code, shown[0] ? ": " : "", shown, more);

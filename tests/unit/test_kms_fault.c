@@ -168,10 +168,12 @@ static void a_wrong_clock_is_named(void **state)
 	assert_non_null(strstr(err.msg, "clock"));
 	answer_at(400,
 		  "{\"__type\":\"InvalidSignatureException\",\"message\":\"The request "
-		  "signature we calculated does not match\"}",
+		  "signature we calculated does not match\\n\\nThe Canonical String is\\nPOST\"}",
 		  NULL, NOW + 1);
 	assert_null(strstr(err.msg, "clock"));
-	assert_non_null(strstr(err.msg, "; is the secret access key the right one?"));
+	assert_null(strstr(err.msg, "Canonical"));
+	assert_non_null(strstr(err.aws_message, "Canonical"));
+	assert_non_null(strstr(err.msg, "match; is the secret access key the right one?"));
 }
 
 static void a_text_from_outside_cannot_break_the_sentence(void **state)
