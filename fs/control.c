@@ -73,16 +73,41 @@ static void drop(struct client *c)
 	buf_free(&c->out);
 }
 
-/* Begin to send @reply, which is taken. NULL: out of memory. */
+static void write_more(struct client *c)
+{
+	char bytes[4096];
+	ssize_t n = send(c->fd, c->out.bytes + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		drop(c);
+		return;
+	}
+	c->sent += (size_t)n;
+	if (c->sent < c->out.len)
+		return;
+	/* What a client sent too much is read away: closing upon it would lose the answer on its way. */
+	(void)shutdown(c->fd, SHUT_WR);
+	for (size_t i = 0; i < DISCARD_READS_MAX; i++)
+		if (recv(c->fd, bytes, sizeof(bytes), 0) <= 0)
+			break;
+	drop(c);
+}
+
+/* Send @reply, which is taken, or as much as goes at once: an unmount ends this thread soon after.
+ * NULL: out of memory. */
 static void answer(struct client *c, struct kms_json *reply)
 {
 	AUTO(freep) char *text = reply ? kms_json_text(reply) : NULL;
 
 	kms_json_free(reply);
-	if (!text || buf_printf(&c->out, "%s\n", text) < 0)
+	if (!text || buf_printf(&c->out, "%s\n", text) < 0) {
 		drop(c);
-	else
-		c->answering = true;
+		return;
+	}
+	c->answering = true;
+	write_more(c);
 }
 
 /* Answer the request in c->in, its first @len bytes. */
@@ -120,28 +145,6 @@ static void read_more(struct control *control, struct client *c)
 	end = memchr(c->in.bytes + before, '\n', (size_t)n);
 	if (end)
 		serve(control, c, (size_t)(end - (const char *)c->in.bytes));
-}
-
-static void write_more(struct client *c)
-{
-	char bytes[4096];
-	ssize_t n = send(c->fd, c->out.bytes + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
-		drop(c);
-		return;
-	}
-	c->sent += (size_t)n;
-	if (c->sent < c->out.len)
-		return;
-	/* What a client sent too much is read away: closing upon it would lose the answer on its way. */
-	(void)shutdown(c->fd, SHUT_WR);
-	for (size_t i = 0; i < DISCARD_READS_MAX; i++)
-		if (recv(c->fd, bytes, sizeof(bytes), 0) <= 0)
-			break;
-	drop(c);
 }
 
 static void accept_one(struct control *control)
