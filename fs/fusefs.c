@@ -212,6 +212,18 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	(void)fuse_reply_err(req, 0);
 }
 
+/*
+ * From this thread's buffer and not from @text: as soon as the kernel has the answer, another thread may
+ * release the file, while writev(2) is still on its way back here with the old pointer.
+ */
+static void reply_text(fuse_req_t req, const char *text, size_t len)
+{
+	uint8_t *copy = fuseio_buffer(disk(req));
+
+	memcpy(copy, text, len);
+	(void)fuse_reply_buf(req, (const char *)copy, len);
+}
+
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
@@ -224,12 +236,12 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	}
 	call.len = end - call.off < size ? end - call.off : size;
-	if (ino != INO_DISK) {
-		(void)fuse_reply_buf(req, s->text + call.off, call.len);
-		return;
-	}
 	if (call.len > FUSEIO_MAX) { /* the kernel was told; do not overrun if it forgot */
 		(void)fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (ino != INO_DISK) {
+		reply_text(req, s->text + call.off, call.len);
 		return;
 	}
 	/* A read for the page cache, which only a private mapping makes, has no owner. If it waited,

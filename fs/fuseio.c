@@ -121,7 +121,7 @@ static void reply_error(struct fuseio *io, fuse_req_t req, int num)
 	(void)fuse_reply_err(req, num); /* fails when the requester is gone */
 }
 
-static uint8_t *read_buffer(struct fuseio *io)
+uint8_t *fuseio_buffer(struct fuseio *io)
 {
 	if (thread_buffer)
 		return thread_buffer;
@@ -188,7 +188,7 @@ static void reply_good(struct fuseio *io, fuse_req_t req, const struct fuseio_ca
 
 static void execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
 {
-	uint8_t *buffer = call->op == FUSEIO_READ ? read_buffer(io) : NULL;
+	uint8_t *buffer = call->op == FUSEIO_READ ? fuseio_buffer(io) : NULL;
 	struct err err;
 	uint64_t pos = 0;
 	int r;

@@ -63,6 +63,9 @@ void fuseio_destroy(struct fuseio *io);
 /* The buffer that reads in this thread use, FUSEIO_MAX bytes, the caller's. */
 void fuseio_thread_buffer(uint8_t *buffer);
 
+/* That buffer; in other threads one for the thread that opens the gate. NULL: out of memory. */
+uint8_t *fuseio_buffer(struct fuseio *io);
+
 /* Execute @call and answer @req, or let it wait. Does not block but for the store. */
 void fuseio_submit(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call);
 

@@ -142,6 +142,8 @@ static uint64_t number(const char *member)
 	int r;
 	struct kms_json *reply = ask("status", false, &r, &err);
 
+	if (r < 0)
+		fail_msg("status: %s", err.msg);
 	assert_int_equal(kms_json_u64(reply, member, &v, NULL), 0);
 	kms_json_free(reply);
 	return v;
@@ -170,6 +172,8 @@ static void wait_state(const char *wanted)
 		struct kms_json *reply = ask("status", false, &r, &err);
 		const char *s;
 
+		if (r < 0)
+			fail_msg("status: %s", err.msg);
 		assert_int_equal(kms_json_str(reply, "state", &s, NULL), 0);
 		snprintf(found, sizeof(found), "%s", s);
 		kms_json_free(reply);
@@ -768,7 +772,7 @@ static void nonsense_on_the_control_socket_is_answered(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, make_volume, clean)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_was_written_is_there_after_a_remount),
@@ -794,5 +798,7 @@ int main(void)
 		T(nonsense_on_the_control_socket_is_answered),
 	};
 
+	if (argc > 1) /* one test, by its name */
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
