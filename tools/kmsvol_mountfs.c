@@ -15,6 +15,7 @@
 
 #include "bytes.h"
 #include "err.h"
+#include "kms_json.h"
 #include "kmsvol_cmd.h"
 #include "kmsvol_detach.h"
 #include "kmsvol_fs.h"
@@ -23,6 +24,8 @@
 #include "mount.h"
 #include "secret.h"
 #include "volume.h"
+
+#define AWAIT_MS 20 /* between two looks for the mount */
 
 struct job {
 	const struct mount_options *options;
@@ -115,32 +118,31 @@ static int child_main(const struct job *job, const struct mount_options *options
 	return CMD_DONE;
 }
 
-static bool mounted(const struct job *job)
+/*
+ * Is the child's mount there? Asked of the daemon itself, because the mount could be that of another daemon,
+ * whose volume we would then mount a second time.
+ */
+static bool child_serves(const struct job *job)
 {
-	AUTO(freep) char *type = NULL;
+	AUTO(kms_json_freep) struct kms_json *status = NULL;
+	int64_t pid = 0;
 
-	return place_mounted(job->place.fuse_dir, &type, NULL) && type &&
-	       strncmp(type, "fuse", 4) == 0;
+	return place_mounted(job->place.fuse_dir, NULL, NULL) &&
+	       cmd_ask(job->place.volume_dir, "status", &status, NULL) == 0 &&
+	       kms_json_i64(status, "pid", &pid, NULL) == 0 && pid == job->child;
 }
 
 /* Wait for the child's mount: 0 it is there, else the child has ended or we shall. */
 static int await_mount(struct job *job)
 {
-	int table = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	struct pollfd fds[2] = {{.fd = job->signals, .events = POLLIN},
-				{.fd = table, .events = POLLPRI}};
-	int r = -ECHILD;
+	struct pollfd fd = {.fd = job->signals, .events = POLLIN};
 
 	while (!asked_to_end(job) && job->child > 0) {
-		if (mounted(job)) {
-			r = 0;
-			break;
-		}
-		(void)poll(fds, 2, -1); /* a signal, or the mount table has changed */
+		if (child_serves(job))
+			return 0;
+		(void)poll(&fd, 1, AWAIT_MS); /* the end of the child comes as a signal */
 	}
-	if (table >= 0)
-		close(table);
-	return r;
+	return -ECHILD;
 }
 
 /* Steps 3 to 6. What was made stays when one fails. */
