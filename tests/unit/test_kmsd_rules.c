@@ -1,0 +1,364 @@
+/* kmsd's tables: key states, limits and their texts, key references, operations, decisions. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "authorize.h"
+#include "bytes.h"
+#include "err.h"
+#include "fault.h"
+#include "keyref.h"
+#include "keystate.h"
+#include "kms_json.h"
+#include "operations.h"
+#include "validate.h"
+
+static const struct keyref_place place = {"111122223333", "us-east-1"};
+
+#define ID  "00112233-4455-6677-8899-aabbccddeeff"
+#define ARN "arn:aws:kms:us-east-1:111122223333:key/" ID
+
+/* The guide's table, as text: a letter for each state in the enum's order. */
+static void key_state_table_is_that_of_the_guide(void **state)
+{
+	static const char *const want[KEY_USE_COUNT] = {
+		[KEY_USE_ANY] = ".......",
+		[KEY_USE_CRYPTO] = ".DPIUC.",
+		[KEY_USE_CREATE_GRANT] = ".DPI.C.",
+		[KEY_USE_CREATE_ALIAS] = "..P....",
+		[KEY_USE_UPDATE_ALIAS] = "..P....",
+		[KEY_USE_ENABLE] = "..PI.CX",
+		[KEY_USE_SCHEDULE_DELETION] = "..P...X",
+		[KEY_USE_CANCEL_DELETION] = "NN.NNNN",
+		[KEY_USE_DESCRIBE_WRITE] = "..P....",
+	};
+	static const struct {
+		char letter;
+		const char *code, *text;
+	} answers[] = {
+		{'D', "DisabledException", "arn is disabled."},
+		{'P', "KMSInvalidStateException", "arn is pending deletion."},
+		{'N', "KMSInvalidStateException", "arn is not pending deletion."},
+		{'I', "KMSInvalidStateException", "arn is pending import."},
+		{'U', "KMSInvalidStateException", "arn is unavailable."},
+		{'C', "KMSInvalidStateException", "arn is creating."},
+		{'X', "KMSInvalidStateException", "arn is updating."},
+	};
+
+	(void)state;
+	for (int use = 0; use < KEY_USE_COUNT; use++) {
+		for (int s = 0; s < KEY_STATE_COUNT; s++) {
+			struct err err = {0};
+			int r = keystate_check(use, s, "arn", &err);
+			char letter = want[use][s];
+
+			if (letter == '.') {
+				assert_int_equal(r, 0);
+				continue;
+			}
+			assert_true(r < 0);
+			for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+				if (answers[i].letter != letter)
+					continue;
+				assert_string_equal(err.code, answers[i].code);
+				assert_string_equal(err.aws_message, answers[i].text);
+				letter = 0;
+			}
+			assert_int_equal(letter, 0);
+		}
+	}
+}
+
+static void states_have_the_names_of_the_api(void **state)
+{
+	(void)state;
+	assert_string_equal(keystate_name(KEY_STATE_PENDING_DELETION), "PendingDeletion");
+	for (int s = 0; s < KEY_STATE_COUNT; s++)
+		assert_int_equal(keystate_from_name(keystate_name(s)), s);
+	assert_int_equal(keystate_from_name("enabled"), KEY_STATE_COUNT);
+}
+
+/* What validate_input() says of @input to the operation; "" when it is content. */
+static const char *validation(const char *operation, const char *input)
+{
+	static struct err err;
+	struct kms_json *v = NULL;
+
+	err_clear(&err);
+	assert_int_equal(kms_json_parse(input, strlen(input), &v, &err), 0);
+	if (validate_input(v, operations_find(operation)->members, &err) == 0)
+		err_clear(&err);
+	kms_json_free(v);
+	return strcmp(err.code, "ValidationException") == 0 ? err.aws_message : err.code;
+}
+
+static void limits_are_told_in_aws_words(void **state)
+{
+	static const char *const rows[][3] = {
+		{"GenerateRandom", "{\"NumberOfBytes\":1024}", ""},
+		{"GenerateRandom", "{\"NumberOfBytes\":1025}",
+		 "1 validation error detected: Value '1025' at 'numberOfBytes' failed to satisfy "
+		 "constraint: Member must have value less than or equal to 1024"},
+		{"GenerateRandom", "{\"NumberOfBytes\":0}",
+		 "1 validation error detected: Value '0' at 'numberOfBytes' failed to satisfy "
+		 "constraint: Member must have value greater than or equal to 1"},
+		{"PutKeyPolicy", "{\"KeyId\":\"a\"}",
+		 "1 validation error detected: Value null at 'policy' failed to satisfy "
+		 "constraint: "
+		 "Member must not be null"},
+		{"GetKeyPolicy", "{\"KeyId\":\"a\",\"PolicyName\":\"invalid-name\"}",
+		 "1 validation error detected: Value 'invalid-name' at 'policyName' failed to "
+		 "satisfy "
+		 "constraint: Member must satisfy regular expression pattern: [\\w]+"},
+		{"PutKeyPolicy", "{}",
+		 "2 validation errors detected: Value null at 'keyId' failed to satisfy "
+		 "constraint: "
+		 "Member must not be null; Value null at 'policy' failed to satisfy constraint: "
+		 "Member "
+		 "must not be null"},
+		{"GenerateDataKey", "{\"KeyId\":\"\",\"KeySpec\":\"AES_512\"}",
+		 "2 validation errors detected: Value '' at 'keyId' failed to satisfy constraint: "
+		 "Member "
+		 "must have length greater than or equal to 1; Value 'AES_512' at 'keySpec' failed "
+		 "to "
+		 "satisfy constraint: Member must satisfy enum value set: [AES_256, AES_128]"},
+		{"Encrypt", "{\"KeyId\":\"a\",\"Plaintext\":\"\"}",
+		 "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: "
+		 "Member "
+		 "must have length greater than or equal to 1"},
+		{"Encrypt", "{\"KeyId\":\"a\",\"Plaintext\":\"====\"}", "SerializationException"},
+		{"Encrypt",
+		 "{\"KeyId\":\"a\",\"Plaintext\":\"YQ==\",\"EncryptionContext\":{\"a\":1}}",
+		 "SerializationException"},
+		{"Encrypt", "{\"KeyId\":5,\"Plaintext\":\"YQ==\"}", "SerializationException"},
+		{"Encrypt", "{\"KeyId\":\"a\\u0000b\",\"Plaintext\":\"YQ==\"}",
+		 "SerializationException"},
+		{"Decrypt", "{\"CiphertextBlob\":\"YQ==\",\"Recipient\":{}}",
+		 "UnsupportedOperationException"},
+		{"Decrypt", "{\"CiphertextBlob\":\"YQ==\",\"Recipient\":null,\"Extra\":[]}", ""},
+		{"Decrypt", "{\"CiphertextBlob\":\"YQ==\",\"GrantTokens\":[\"\"]}",
+		 "1 validation error detected: Value at 'grantTokens' failed to satisfy "
+		 "constraint: "
+		 "Member must satisfy constraint: [Member must have length less than or equal to "
+		 "8192, "
+		 "Member must have length greater than or equal to 1]"},
+		{"ScheduleKeyDeletion", "{\"KeyId\":\"a\",\"PendingWindowInDays\":31}",
+		 "1 validation error detected: Value '31' at 'pendingWindowInDays' failed to "
+		 "satisfy "
+		 "constraint: Member must have value less than or equal to 30"},
+		{"ListAliases", "{\"Limit\":101}",
+		 "1 validation error detected: Value '101' at 'limit' failed to satisfy "
+		 "constraint: "
+		 "Member must have value less than or equal to 100"},
+		{"CreateAlias", "{\"AliasName\":\"alias/a b\",\"TargetKeyId\":\"a\"}",
+		 "1 validation error detected: Value 'alias/a b' at 'aliasName' failed to satisfy "
+		 "constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_string_equal(validation(rows[i][0], rows[i][1]), rows[i][2]);
+}
+
+static void plaintext_of_4097_bytes_is_told_without_its_value(void **state)
+{
+	uint8_t bytes[4097] = {0};
+	char *text = bytes_to_base64(bytes, sizeof(bytes)), *input = NULL;
+
+	(void)state;
+	assert_true(asprintf(&input, "{\"KeyId\":\"a\",\"Plaintext\":\"%s\"}", text) > 0);
+	assert_string_equal(validation("Encrypt", input),
+			    "1 validation error detected: Value at 'plaintext' failed to satisfy "
+			    "constraint: Member must have length less than or equal to 4096");
+	free(input);
+	free(text);
+}
+
+static void key_references_are_taken_apart(void **state)
+{
+	static const struct {
+		const char *text;
+		int alias_ok, arn_fault;
+		const char *name; /* NULL: refused with code and message */
+		const char *code, *message;
+	} rows[] = {
+		{ID, 0, 0, ID, NULL, NULL},
+		{"00112233-4455-6677-8899-AABBCCDDEEFF", 0, 0, ID, NULL, NULL},
+		{ARN, 0, 0, ID, NULL, NULL},
+		{"alias/x", 1, 0, "alias/x", NULL, NULL},
+		{"arn:aws:kms:us-east-1:111122223333:alias/x/y", 1, 0, "alias/x/y", NULL, NULL},
+		{"fake-key-id", 1, 0, NULL, "NotFoundException", "Invalid keyId 'fake-key-id'"},
+		{"alias/x", 0, 1, NULL, "NotFoundException", "Invalid keyId 'alias/x'"},
+		{"arn:aws:kms:eu-west-1:111122223333:key/" ID, 1, 1, NULL, "NotFoundException",
+		 "Invalid arn eu-west-1"},
+		{"arn:aws:kms:us-east-1:111122223333:alias/x", 0, 1, NULL, "InvalidArnException",
+		 "Invalid arn arn:aws:kms:us-east-1:111122223333:alias/x"},
+		{"arn:aws:s3:::bucket", 1, 0, NULL, "NotFoundException",
+		 "Invalid arn arn:aws:s3:::bucket"},
+		{"arn:aws:kms:us-east-1:1111:key/" ID, 1, 1, NULL, "InvalidArnException",
+		 "Invalid arn arn:aws:kms:us-east-1:1111:key/" ID},
+		{"", 1, 1, NULL, "NotFoundException", "Invalid keyId ''"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct keyref ref;
+		struct err err = {0};
+		int r = keyref_parse(rows[i].text, &place, rows[i].alias_ok, rows[i].arn_fault,
+				     &ref, &err);
+
+		assert_int_equal(r == 0, rows[i].name != NULL);
+		if (rows[i].name) {
+			assert_string_equal(ref.name, rows[i].name);
+			assert_string_equal(ref.account, "111122223333");
+		} else {
+			assert_string_equal(err.code, rows[i].code);
+			assert_string_equal(err.aws_message, rows[i].message);
+		}
+	}
+}
+
+static void operations_are_found_by_name(void **state)
+{
+	static const char *const served[] = {
+		"CancelKeyDeletion",
+		"CreateAlias",
+		"CreateKey",
+		"Decrypt",
+		"DeleteAlias",
+		"DescribeKey",
+		"DisableKey",
+		"EnableKey",
+		"Encrypt",
+		"GenerateDataKey",
+		"GenerateRandom",
+		"GetKeyPolicy",
+		"ListAliases",
+		"ListKeyPolicies",
+		"ListKeys",
+		"PutKeyPolicy",
+		"ReEncrypt",
+		"UpdateAlias",
+		"ScheduleKeyDeletion",
+		"GenerateDataKeyWithoutPlaintext",
+	};
+	static const char *const later[] = {"CreateGrant", "VerifyMac",	 "ConnectCustomKeyStore",
+					    "Sign",	   "ListGrants", "GetPublicKey"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
+		assert_non_null(operations_find(served[i]));
+		assert_true(operations_find(served[i])->run != NULL);
+	}
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		assert_non_null(operations_find(later[i]));
+		assert_true(operations_find(later[i])->run == NULL);
+	}
+	assert_null(operations_find("decrypt"));
+	assert_null(operations_find(""));
+	assert_null(operations_find("Zzz"));
+}
+
+static void root_of_the_keys_account_may_and_others_may_not(void **state)
+{
+	struct authorize_request q = {"arn:aws:iam::111122223333:root", "111122223333", "Decrypt",
+				      ARN, "111122223333"};
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(authorize(&q, &err), 0);
+	q.principal_arn = "arn:aws:iam::111122223333:user/test";
+	assert_true(authorize(&q, &err) < 0);
+	assert_string_equal(
+		err.aws_message,
+		"User: arn:aws:iam::111122223333:user/test is not authorized to perform: "
+		"kms:Decrypt on resource: " ARN
+		" because no identity-based policy allows the kms:Decrypt action");
+	q.principal_arn = "arn:aws:iam::123456789012:root";
+	q.principal_account = "123456789012";
+	assert_true(authorize(&q, &err) < 0);
+	assert_string_equal(err.code, "AccessDeniedException");
+	assert_non_null(strstr(err.aws_message, "no resource-based policy allows"));
+}
+
+static void policies_must_be_policies(void **state)
+{
+	static const char *const bad[] = {
+		"x",
+		"[]",
+		"{}",
+		"{\"Version\":\"2012-10-17\"}",
+		"{\"Version\":\"2012-10-17\",\"Statement\":[]}",
+		"{\"Version\":\"2011-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*"
+		"\"}]}",
+		"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\"}]}",
+		"{\"Version\":\"2012-10-17\",\"Statement\":[5]}",
+	};
+	char *big = malloc(40000);
+	struct err err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_true(op_policy_check(bad[i], &err) < 0);
+		assert_string_equal(err.code, "MalformedPolicyDocumentException");
+		assert_true(err.aws_message[0] != '\0');
+	}
+	assert_int_equal(op_policy_check("{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":"
+					 "\"Allow\",\"Principal\":\"*\"}]}",
+					 &err),
+			 0);
+	memset(big, ' ', 39999);
+	big[39999] = '\0';
+	assert_true(op_policy_check(big, &err) < 0);
+	assert_string_equal(err.code, "LimitExceededException");
+	free(big);
+}
+
+static void fault_bodies_spell_message_as_aws_does(void **state)
+{
+	struct buf b = {.max = 65536};
+	struct err err = {0};
+
+	(void)state;
+	(void)fault_set(&err, FAULT_INVALID_CIPHERTEXT, NULL);
+	assert_int_equal(fault_body(&err, &b), 0);
+	assert_string_equal((char *)b.bytes, "{\"__type\":\"InvalidCiphertextException\"}");
+	buf_free(&b);
+	(void)fault_set(&err, FAULT_ACCESS_DENIED, "no");
+	assert_int_equal(fault_body(&err, &b), 0);
+	assert_string_equal((char *)b.bytes,
+			    "{\"__type\":\"AccessDeniedException\",\"Message\":\"no\"}");
+	buf_free(&b);
+	(void)fault_set(&err, FAULT_DISABLED, "no");
+	assert_int_equal(fault_body(&err, &b), 0);
+	assert_string_equal((char *)b.bytes,
+			    "{\"__type\":\"DisabledException\",\"message\":\"no\"}");
+	buf_free(&b);
+	(void)err_set(&err, 5, "the disk");
+	assert_int_equal(fault_status(&err), 500);
+	assert_int_equal(fault_body(&err, &b), 0);
+	assert_string_equal((char *)b.bytes, "{\"__type\":\"KMSInternalException\"}");
+	buf_free(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(key_state_table_is_that_of_the_guide),
+		cmocka_unit_test(states_have_the_names_of_the_api),
+		cmocka_unit_test(limits_are_told_in_aws_words),
+		cmocka_unit_test(plaintext_of_4097_bytes_is_told_without_its_value),
+		cmocka_unit_test(key_references_are_taken_apart),
+		cmocka_unit_test(operations_are_found_by_name),
+		cmocka_unit_test(root_of_the_keys_account_may_and_others_may_not),
+		cmocka_unit_test(policies_must_be_policies),
+		cmocka_unit_test(fault_bodies_spell_message_as_aws_does),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
