@@ -134,7 +134,7 @@ OTHER=$(text create-key --query KeyMetadata.KeyId)
 gives "describe-key" "True	a key	Enabled	CUSTOMER" text describe-key --key-id "$ID" \
 	--query 'KeyMetadata.[Enabled,Description,KeyState,KeyManager]'
 gives "list-keys" 2 text list-keys --query 'length(Keys)'
-gives "list-keys in pages" 2 text list-keys --page-size 1 --query 'length(Keys)'
+gives "list-keys in pages" 2 kms list-keys --page-size 1 --query 'length(Keys)' --output json
 gives "create-alias prints nothing" "" kms create-alias --alias-name alias/demo --target-key-id "$ID"
 gives "list-aliases" "alias/demo	$ID" text list-aliases --query 'Aliases[].[AliasName,TargetKeyId]'
 gives "list-aliases of another key" "" text list-aliases --key-id "$OTHER" --query 'Aliases[].AliasName'
