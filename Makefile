@@ -79,6 +79,7 @@ $(B)/libkmsd.a: $(call obj,$(filter-out tools/kmsd/main.c,$(KMSD_SRC)))
 $(B)/libtest.a: $(call obj,$(TESTLIB_SRC))
 $(B)/%.a:
 	@echo "  AR      $@"
+	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/kmsvol: $(call obj,$(KMSVOL_SRC)) $(B)/libkmsvolfs.a $(B)/libkmsclient.a
