@@ -293,8 +293,7 @@ static void policies_must_be_policies(void **state)
 		"{}",
 		"{\"Version\":\"2012-10-17\"}",
 		"{\"Version\":\"2012-10-17\",\"Statement\":[]}",
-		"{\"Version\":\"2011-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*"
-		"\"}]}",
+		"{\"Version\":\"2011-10-17\",\"Statement\":[{\"Effect\":\"Allow\"}]}",
 		"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\"}]}",
 		"{\"Version\":\"2012-10-17\",\"Statement\":[5]}",
 	};

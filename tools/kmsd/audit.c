@@ -97,9 +97,14 @@ static struct kms_json *parameters(const struct call *call)
 		validate_member_name(m->name, name);
 		r |= kms_json_set(out, name, kms_json_copy(v));
 	}
-	if (call->op->use == KEY_USE_CRYPTO && !kms_json_get(call->input, "KeySpec") &&
-	    !kms_json_get(call->input, "NumberOfBytes"))
-		r |= kms_json_set_str(out, "encryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	for (const struct member *m = call->op->members; m && m->name; m++) {
+		char name[64];
+
+		if (m->shape != SHAPE_ALGORITHM || kms_json_get(call->input, m->name))
+			continue;
+		validate_member_name(m->name, name);
+		r |= kms_json_set_str(out, name, "SYMMETRIC_DEFAULT"); /* as AWS fills it in */
+	}
 	if (r) {
 		kms_json_free(out);
 		return NULL;

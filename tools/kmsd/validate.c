@@ -40,9 +40,9 @@ static const struct shape_row {
 	[SHAPE_ALGORITHM] = {STRING,
 			     .values = "SYMMETRIC_DEFAULT, RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, "
 				       "SM2PKE"},
-	[SHAPE_BOOLEAN] = {BOOLEAN},
+	[SHAPE_BOOLEAN] = {.kind = BOOLEAN},
 	[SHAPE_CIPHERTEXT] = {BLOB, .sensitive = true, .min = 1, .max = CIPHERTEXT_BLOB_MAX},
-	[SHAPE_CONTEXT] = {CONTEXT},
+	[SHAPE_CONTEXT] = {.kind = CONTEXT},
 	[SHAPE_DATA_KEY_SPEC] = {STRING, .values = "AES_256, AES_128"},
 	[SHAPE_DESCRIPTION] = {STRING, .max = 8192},
 	[SHAPE_GRANT_TOKENS] = {STRINGS, .min = 1, .max = 8192, .count = 10},
@@ -60,8 +60,8 @@ static const struct shape_row {
 	[SHAPE_POLICY] = {STRING, .min = 1, .max = 131072,
 			  .pattern = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"},
 	[SHAPE_POLICY_NAME] = {STRING, .min = 1, .max = 128, .pattern = "[\\w]+"},
-	[SHAPE_TAGS] = {OBJECTS},
-	[SHAPE_UNSUPPORTED] = {UNSUPPORTED},
+	[SHAPE_TAGS] = {.kind = OBJECTS},
+	[SHAPE_UNSUPPORTED] = {.kind = UNSUPPORTED},
 };
 
 static bool word(unsigned c)
