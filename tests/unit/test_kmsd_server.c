@@ -1,6 +1,8 @@
 /* kmsd without sockets: signed requests through the flow, and the store over restarts and kills. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -489,6 +491,61 @@ static void all_is_there_after_reopening(void **state)
 	done(f, "DescribeKey", "{\"KeyId\":\"alias/kept\"}", NULL);
 }
 
+/* Readers that ask again and again, and what they may see at the moment. */
+struct readers {
+	struct fixture *f;
+	char body[2048];
+	atomic_uint
+		turn; /* odd: the key is being changed; 0, 4, 8...: enabled; 2, 6...: disabled */
+	atomic_uint wrong, right;
+	atomic_bool stop;
+};
+
+static void *read_on(void *arg)
+{
+	static const struct bend straight;
+	struct readers *r = arg;
+
+	while (!atomic_load(&r->stop)) {
+		unsigned before = atomic_load(&r->turn);
+		char *reply;
+		unsigned status = send_bent(r->f, "Decrypt", r->body, &straight, &reply);
+
+		free(reply);
+		if (before % 2 == 1 || before != atomic_load(&r->turn))
+			continue;
+		if (status == (before % 4 == 0 ? 200 : 400))
+			atomic_fetch_add(&r->right, 1);
+		else
+			atomic_fetch_add(&r->wrong, 1);
+	}
+	return NULL;
+}
+
+static void acknowledged_change_is_seen_by_all_that_begins_later(void **state)
+{
+	struct readers r = {.f = *state};
+	pthread_t threads[3];
+	char id[64], blob[1024];
+
+	create_key(r.f, id);
+	encrypt(r.f, id, blob);
+	sprintf(r.body, "{\"CiphertextBlob\":\"%s\"}", blob);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_on, &r), 0);
+	for (int i = 0; i < 60; i++) {
+		atomic_fetch_add(&r.turn, 1);
+		done(r.f, i % 2 ? "EnableKey" : "DisableKey", "{\"KeyId\":\"%s\"}", id);
+		atomic_fetch_add(&r.turn, 1);
+		usleep(1000);
+	}
+	atomic_store(&r.stop, true);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(atomic_load(&r.wrong), 0);
+	assert_true(atomic_load(&r.right) > 60);
+}
+
 /* A child makes keys, tells each that was acknowledged, and is killed at some moment. */
 static void write_until_killed(struct fixture *f, int out)
 {
@@ -596,6 +653,7 @@ int main(void)
 		TEST(dry_run_does_nothing_but_say_it_would),
 		TEST(audit_has_a_line_a_request_and_no_secret),
 		TEST(all_is_there_after_reopening),
+		TEST(acknowledged_change_is_seen_by_all_that_begins_later),
 		TEST(what_was_acknowledged_survives_kill),
 		TEST(another_root_key_is_refused),
 		TEST(second_server_on_a_directory_is_refused),
