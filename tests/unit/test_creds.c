@@ -247,7 +247,7 @@ static void process_gets_no_files_and_no_blocked_signals(void **state)
 	pthread_sigmask(SIG_BLOCK, &block, &old);
 	snprintf(config, sizeof(config),
 		 "[default]\ncredential_process = [ ! -e /proc/self/fd/%d ] && "
-		 "grep -q 'SigBlk:.0000000000000000' /proc/$$/status && echo '{\"Version\":1,"
+		 "grep -q 'SigBlk:.0000000000000000' /proc/self/status && echo '{\"Version\":1,"
 		 "\"AccessKeyId\":\"OK\",\"SecretAccessKey\":\"s\"}'\n",
 		 leak[1]);
 	aws_env_write("/.aws/config", config);
