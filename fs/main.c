@@ -33,10 +33,11 @@
 #include "volume.h"
 #include "watch.h"
 
-#define FUSE_SYSCTL "/proc/sys/fs/fuse/"
 #define HOLD_MARGIN_MS                                                                             \
 	1000		   /* answer waiting requests this long before the kernel's limit, or ... */
 #define HOLD_MARGIN_PART 5 /* ... a fifth of it */
+
+static const char *fuse_sysctl_dir = "/proc/sys/fs/fuse"; /* a variable for the test's sake */
 
 /* One mounted volume. All zero but the fds (-1) is nothing yet: mounted_free() may come at any time. */
 struct mounted {
@@ -149,7 +150,7 @@ static uint64_t sysctl_number(const char *name)
 	unsigned long long v = 0;
 	FILE *f = NULL;
 
-	if (asprintf(&path, FUSE_SYSCTL "%s", name) >= 0)
+	if (asprintf(&path, "%s/%s", fuse_sysctl_dir, name) >= 0)
 		f = fopen(path, "re");
 	else
 		path = NULL;
@@ -171,9 +172,10 @@ static uint64_t hold_limit_ms(const struct mount_options *options)
 		limit = max;
 	if (limit == 0 || options->watch.reaction != KEYWATCH_HANG)
 		return 0;
-	limit -= limit / HOLD_MARGIN_PART > HOLD_MARGIN_MS ? limit / HOLD_MARGIN_PART
-		 : limit / 2 < HOLD_MARGIN_MS		   ? limit / 2
-							   : HOLD_MARGIN_MS;
+	if (limit / HOLD_MARGIN_PART > HOLD_MARGIN_MS)
+		limit -= limit / HOLD_MARGIN_PART;
+	else
+		limit -= limit / 2 < HOLD_MARGIN_MS ? limit / 2 : HOLD_MARGIN_MS;
 	say_warning("fs.fuse.max_request_timeout or default_request_timeout is set: requests that "
 		    "wait for the key get EIO after %llu s",
 		    (unsigned long long)limit / 1000);
