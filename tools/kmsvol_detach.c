@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +24,7 @@
 #include "secret.h"
 
 #define USERS_SHOWN	3
+#define END_TIMEOUT_MS	5000 /* from the unlocking to the end of the process */
 #define LOOP_TIMEOUT_MS 10000
 #define BUSY_TRIES	50 /* of BUSY_PAUSE_MS: what we ourselves closed may still be on its way out */
 #define BUSY_PAUSE_MS	20
@@ -163,65 +166,109 @@ int detach_mount(const char *dir, bool lazy, struct err *err)
 	return r;
 }
 
-int detach_wait_daemon(const char *volume_dir, struct err *err)
+/* The process whose id stands in the lock file @fd, as a pidfd; -1: nobody's, or not to be had. */
+static int holder(int fd)
+{
+	char text[32] = "";
+
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
+		(void)flock(fd, LOCK_UN); /* free: then the id is an old one */
+		return -1;
+	}
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0 || atoi(text) <= 0)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, atoi(text), 0);
+}
+
+/* The daemon of a volume, to be looked up before its mount goes and waited for after. */
+struct ending {
+	int lock;    /* the lock file; -1: there is none, as no daemon ever ran */
+	int process; /* pidfd; -1: none runs, or it is not to be had */
+};
+
+static int ending_begin(const char *volume_dir, struct ending *ret_ending, struct err *err)
 {
 	AUTO(freep) char *path = NULL;
-	int fd, r;
 
 	if (asprintf(&path, "%s/lock", volume_dir) < 0) {
 		path = NULL;
 		return err_set(err, ENOMEM, "volume '%s': out of memory", volume_dir);
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return 0; /* the directory is gone, or no daemon ever ran */
-	if (fd < 0)
+	ret_ending->lock = open(path, O_RDONLY | O_CLOEXEC);
+	if (ret_ending->lock < 0 && errno != ENOENT)
 		return err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
+	if (ret_ending->lock >= 0)
+		ret_ending->process = holder(ret_ending->lock);
+	return 0;
+}
+
+static void ending_free(struct ending *ending)
+{
+	if (ending->lock >= 0)
+		close(ending->lock);
+	if (ending->process >= 0)
+		close(ending->process);
+}
+
+/*
+ * Wait until the daemon has ended. It holds the volume's lock until everything is written, so this takes as
+ * long as it takes.
+ */
+static int ending_wait(const struct ending *ending, const char *volume_dir, struct err *err)
+{
+	struct pollfd process = {.fd = ending->process, .events = POLLIN};
+	int r = 0;
+
 	do
-		r = flock(fd, LOCK_SH);
+		r = ending->lock < 0 ? 0 : flock(ending->lock, LOCK_SH);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
-		r = err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
-	close(fd);
-	return r;
+		return err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
+	if (ending->lock >= 0)
+		(void)flock(ending->lock, LOCK_UN);
+	if (process.fd >= 0) /* all is written; this is for who looks at processes */
+		(void)poll(&process, 1, END_TIMEOUT_MS);
+	return 0;
+}
+
+/* The file system goes, but only if it is the one on this record's loop device; then that. */
+static int detach_fs(const struct place *place, struct err *err)
+{
+	AUTO(freep) char *source = NULL;
+	AUTO(freep) char *disk = NULL;
+	int r = 0;
+
+	if (!place->loop || !*place->loop)
+		return 0;
+	if (place_mounted(place->mountpoint, NULL, &source) && source &&
+	    strcmp(source, place->loop) == 0)
+		r = detach_mount(place->mountpoint, false, err);
+	if (r < 0)
+		return r;
+	if (asprintf(&disk, "%s/disk", place->fuse_dir) < 0) {
+		disk = NULL;
+		return err_set(err, ENOMEM, "'%s': out of memory", place->fuse_dir);
+	}
+	return loop_wait_gone(place->loop, disk, LOOP_TIMEOUT_MS, err);
 }
 
 int detach_all(const struct place *place, bool lazy, struct err *err)
 {
-	AUTO(freep) char *disk = NULL;
-	int r;
+	struct ending ending = {.lock = -1, .process = -1};
+	int r = ending_begin(place->volume_dir, &ending, err);
 
-	if (place->mountpoint) {
-		/* Only what this record's loop device is mounted as, not what came later. */
-		AUTO(freep) char *source = NULL;
-
-		if (place_mounted(place->mountpoint, NULL, &source) && source && place->loop &&
-		    strcmp(source, place->loop) == 0) {
-			r = detach_mount(place->mountpoint, false, err);
-			if (r < 0)
-				return r;
-		}
-	}
-	if (place->loop && *place->loop && place->fuse_dir) {
-		if (asprintf(&disk, "%s/disk", place->fuse_dir) < 0) {
-			disk = NULL;
-			return err_set(err, ENOMEM, "'%s': out of memory", place->fuse_dir);
-		}
-		r = loop_wait_gone(place->loop, disk, LOOP_TIMEOUT_MS, err);
-		if (r < 0)
-			return r;
-	}
-	if (place->fuse_dir) {
-		r = detach_mount(place->fuse_dir, lazy, err);
-		if (r < 0)
-			return r;
-	}
-	r = detach_wait_daemon(place->volume_dir, err);
 	if (r < 0)
 		return r;
-	if (place->record) {
+	if (place->mountpoint)
+		r = detach_fs(place, err);
+	if (r == 0 && place->fuse_dir)
+		r = detach_mount(place->fuse_dir, lazy, err);
+	if (r == 0)
+		r = ending_wait(&ending, place->volume_dir, err);
+	ending_free(&ending);
+	if (r == 0 && place->record) {
 		(void)rmdir(place->fuse_dir); /* it may have gone already */
 		place_record_remove(place);
 	}
-	return 0;
+	return r;
 }

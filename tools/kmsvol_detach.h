@@ -15,15 +15,9 @@ struct err;
 int detach_mount(const char *dir, bool lazy, struct err *err);
 
 /*
- * Wait until the daemon of @volume_dir has ended, which is when it has written everything (it holds the
- * volume's lock until then). Waits as long as it takes.
- */
-int detach_wait_daemon(const char *volume_dir, struct err *err);
-
-/*
  * Undo everything that is mounted of @place, from the top to the bottom, as far as it is there: file
  * system, loop device, FUSE mount, daemon, private directory, record. What is undone stays so when
- * a later step fails. @lazy as above for the FUSE mount of a daemon that is dead.
+ * a later step fails. Ends when the daemon has ended, and so has written everything. @lazy as above for the FUSE mount of a daemon that is dead.
  */
 int detach_all(const struct place *place, bool lazy, struct err *err);
 

@@ -56,7 +56,7 @@ ok 'it is still mounted' mountpoint -q D
 end_process "$holder"
 ok 'unmounted by the name of the volume' "$KMSVOL" unmount V
 not_ok 'nothing is mounted' mountpoint -q D
-not_ok 'the daemon is gone' kill -0 "$pid"
+ok 'the daemon is gone' gone "$pid"
 refused 1 "nothing of kmsvol is mounted there" "$KMSVOL" unmount D
 
 # --- a daemon that was killed leaves a dead mount, which unmount takes away

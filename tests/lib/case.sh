@@ -287,7 +287,9 @@ tree_hash() {
 	(cd "$1" && find . -type f -not -name lock -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 }
 
-# gone PID: no such process. For wait_for.
+# gone PID: no such process, or one that has ended and that nobody has waited for yet.
 gone() {
-	! kill -0 "$1" 2>/dev/null
+	local state
+	state=$(ps -o stat= -p "$1")
+	[[ -z $state || $state == Z* ]]
 }
