@@ -257,6 +257,11 @@ kmsd_said_or_ended() {
 	grep -q AWS_SECRET_ACCESS_KEY "$DIR/kmsd.stdout" || ! kill -0 "$KMSD_PID"
 }
 
+# The aws command of Debian 12 does not know AWS_ENDPOINT_URL yet, and would go to AWS itself.
+aws() {
+	command aws --endpoint-url "${AWS_ENDPOINT_URL:?start_kmsd comes first}" "$@"
+}
+
 # make_key [ALIAS]: a new key by the aws command, with that alias; its ARN is in $KEY_ARN.
 make_key() {
 	KEY_ARN=$(aws kms create-key --query KeyMetadata.Arn --output text) || {
