@@ -291,13 +291,15 @@ static void wait_for_end(struct mounted *m)
 }
 
 /*
- * Take all apart. The lock goes last: who waits for it finds everything durable. The watch's thread ends
- * first, so that nothing changes the gate any more; then what waits there gets EIO.
+ * Take all apart. The lock goes last: who waits for it finds everything durable. The threads that use
+ * the gate beside FUSE's end first, so that nothing changes it any more and no waiter is being answered;
+ * then what waits there gets EIO.
  */
 static int mounted_end(struct mounted *m, struct err *err)
 {
 	int r = 0;
 
+	control_stop(m->control); /* it too may be answering what waits */
 	if (m->watch)
 		watch_end(m->watch);
 	if (m->gate)
@@ -306,8 +308,6 @@ static int mounted_end(struct mounted *m, struct err *err)
 		fusefs_stop(m->fusefs);
 	if (m->watch)
 		r = watch_close(m->watch, err);
-	control_stop(m->control);
-	m->control = NULL;
 	fusefs_free(m->fusefs);
 	watch_free(m->watch);
 	gate_free(m->gate);

@@ -23,6 +23,10 @@
 #define BLOCK	4096
 #define SOON_MS 15000 /* sanitizers on a busy machine */
 
+/* The daemon's stderr is /dev/null, so what a sanitizer finds in it goes into files. */
+#define SAN_REPORT "sanitizer"
+void __sanitizer_set_report_path(const char *path) __attribute__((weak));
+
 static char dir[64], volume[80], mountpoint[80], disk_path[96];
 
 static inline void wait_ms(unsigned ms)
@@ -42,6 +46,10 @@ static inline int make_volume(void **state)
 	strcpy(dir, "/tmp/kmsvol-mount-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
+	if (__sanitizer_set_report_path) {
+		snprintf(volume, sizeof(volume), "%s/" SAN_REPORT, dir);
+		__sanitizer_set_report_path(volume);
+	}
 	snprintf(volume, sizeof(volume), "%s/volume", dir);
 	snprintf(mountpoint, sizeof(mountpoint), "%s/mnt", dir);
 	snprintf(disk_path, sizeof(disk_path), "%s/disk", mountpoint);
@@ -77,13 +85,18 @@ static inline void wait_daemon(void)
 
 static inline int clean(void **state)
 {
-	char cmd[128];
+	char cmd[512];
 
 	(void)state;
 	if (access("/dev/fuse", R_OK | W_OK) < 0)
 		return 0;
 	(void)umount2(mountpoint, MNT_DETACH); /* there only when a test failed */
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	if (__sanitizer_set_report_path)
+		__sanitizer_set_report_path("stderr");
+	snprintf(cmd, sizeof(cmd),
+		 "if ls %s/" SAN_REPORT ".* 2>/dev/null; then cat %s/" SAN_REPORT
+		 ".*; rm -rf %s; exit 1; fi >&2; rm -rf %s",
+		 dir, dir, dir, dir);
 	return system(cmd);
 }
 
