@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bytes.h"
 #include "err.h"
@@ -15,8 +16,10 @@
 #include "secret.h"
 #include "units.h"
 
-#define OPTIONS_MAX 40
-#define HELP_VALUE  1000 /* what getopt_long() returns for --help, past every option's index */
+#define OPTIONS_MAX  40
+#define ASK_TRIES    100
+#define ASK_PAUSE_MS 20
+#define HELP_VALUE   1000 /* what getopt_long() returns for --help, past every option's index */
 
 int cmd_fail(const struct err *err)
 {
@@ -223,11 +226,17 @@ int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply,
 {
 	AUTO(kms_json_freep) struct kms_json *request = kms_json_new_object();
 	AUTO(kms_json_freep) struct kms_json *reply = NULL;
+	const struct timespec pause = {.tv_nsec = ASK_PAUSE_MS * 1000000L};
 	int r;
 
 	if (!request || kms_json_set_str(request, "op", op) < 0)
 		return err_set(err, ENOMEM, "out of memory");
 	r = mount_control(volume_dir, request, &reply, err);
+	/* A daemon that dies while we ask: soon nobody listens, and that is the answer. */
+	for (int i = 0; (r == -ECONNRESET || r == -EPIPE) && i < ASK_TRIES; i++) {
+		(void)nanosleep(&pause, NULL);
+		r = mount_control(volume_dir, request, &reply, err);
+	}
 	if (r < 0)
 		return r;
 	if (ret_reply) {
