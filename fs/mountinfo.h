@@ -15,8 +15,8 @@ struct mountinfo_entry {
 };
 
 /*
- * Call @fn for each mount, later ones (which lie on top) last, until it returns nonzero, which is then
- * returned; else 0. The entry's strings live until @fn returns. -EIO, -ENOMEM.
+ * Call @fn for each mount, later ones (which lie on top) last, until it returns nonzero, which is
+ * then returned; else 0. The entry's strings live until @fn returns. -EIO, -ENOMEM.
  */
 int mountinfo_each(int (*fn)(const struct mountinfo_entry *entry, void *arg), void *arg,
 		   struct err *err);

@@ -8,12 +8,14 @@
 struct err;
 
 /*
- * A size: decimal digits, then nothing or "B" (bytes), K, M, G or T (powers of 1024), which "iB" or "B"
- * may follow; case does not matter. -EINVAL: no size, or too large for 64 bits.
+ * A size: decimal digits, then nothing or "B" (bytes), K, M, G or T (powers of 1024), which "iB"
+ * or "B" may follow; case does not matter. -EINVAL: no size, or too large for 64 bits.
  */
 int units_parse_size(const char *text, uint64_t *ret_bytes, struct err *err);
 
-/* A duration: decimal digits and ms, s, m, h or d. -EINVAL: no duration, or longer than 100 years. */
+/*
+ * A duration: decimal digits and ms, s, m, h or d. -EINVAL: no duration, or longer than 100 years.
+ */
 int units_parse_duration(const char *text, uint64_t *ret_ms, struct err *err);
 
 #define UNITS_TEXT_MAX 32

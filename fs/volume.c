@@ -1,7 +1,7 @@
 /*
- * Making a volume, unwrapping its data key, its lock. The order of making: KMS is asked first, so that
- * a refusal leaves nothing; volume.json comes last, so that a directory with a header is a whole volume.
- * See volume.h.
+ * Making a volume, unwrapping its data key, its lock. The order of making: KMS is asked first, so
+ * that a refusal leaves nothing; volume.json comes last, so that a directory with a header is a
+ * whole volume. See volume.h.
  */
 #include "volume.h"
 

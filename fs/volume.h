@@ -24,24 +24,25 @@ struct volume_create_options {
 };
 
 /*
- * Make a volume in @dir, which must not exist or be empty: asks KMS for a wrapped data key, unwraps it
- * once to seal the header, lays out the store. On failure nothing is left behind.
+ * Make a volume in @dir, which must not exist or be empty: asks KMS for a wrapped data key,
+ * unwraps it once to seal the header, lays out the store. On failure nothing is left behind.
  * -EEXIST: @dir is not empty. Errors of KMS as kms_decrypt() gives them.
  */
 int volume_create(const char *dir, const struct volume_create_options *options, struct kms *kms,
 		  struct err *err);
 
 /*
- * Ask KMS to unwrap the data key and check the header's MAC with it (-EBADMSG: the header was edited).
- * The caller owns *@ret_data_key. Errors of KMS as kms_decrypt() gives them.
+ * Ask KMS to unwrap the data key and check the header's MAC with it (-EBADMSG: the header was
+ * edited). The caller owns *@ret_data_key. Errors of KMS as kms_decrypt() gives them.
  */
 int volume_unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
 		  struct err *err);
 
 /*
- * Take the volume's lock. *@ret_fd is the caller's; closing it (in every process that inherited it)
- * gives the lock back. The calling process's id goes into the file, so a daemon takes the lock after its last
- * fork. -EBUSY: mounted elsewhere, the sentence names the process (and not the volume: the caller does).
+ * Take the volume's lock. *@ret_fd is the caller's; closing it (in every process that inherited
+ * it) gives the lock back. The calling process's id goes into the file, so a daemon takes the lock
+ * after its last fork. -EBUSY: mounted elsewhere, the sentence names the process (and not the
+ * volume: the caller does).
  */
 int volume_lock(const char *dir, int *ret_fd, struct err *err);
 

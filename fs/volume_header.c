@@ -1,7 +1,7 @@
 /*
- * volume.json: parse and check, write. All of it is public and comes from outside, so each member is
- * checked for type and range here, and the MAC (volume_seal.h) as soon as the data key is known.
- * See volume_header.h.
+ * volume.json: parse and check, write. All of it is public and comes from outside, so each member
+ * is checked for type and range here, and the MAC (volume_seal.h) as soon as the data key is
+ * known. See volume_header.h.
  */
 #include "volume_header.h"
 

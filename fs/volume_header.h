@@ -47,9 +47,9 @@ struct volume_header {
 };
 
 /*
- * Read and check volume.json in @dir; not the MAC, which needs the data key. -ENOENT no volume there,
- * -EUCLEAN makes no sense (the sentence names the member), -ENOTSUP a newer format. The sentence does not
- * name the volume: the caller does.
+ * Read and check volume.json in @dir; not the MAC, which needs the data key. -ENOENT no volume
+ * there, -EUCLEAN makes no sense (the sentence names the member), -ENOTSUP a newer format. The
+ * sentence does not name the volume: the caller does.
  */
 int volume_header_load(const char *dir, struct volume_header **ret_header, struct err *err);
 void volume_header_free(struct volume_header *header);

@@ -1,10 +1,11 @@
 /*
- * The seal of a volume's header: a MAC under the data key, so that nobody without the key can change
- * the size, the cipher or anything else in volume.json unseen.
+ * The seal of a volume's header: a MAC under the data key, so that nobody without the key can
+ * change the size, the cipher or anything else in volume.json unseen.
  *
- * The MAC is HMAC-SHA256 (RFC 2104) over every member but itself, under HKDF-SHA256 (RFC 5869) of the data
- * key with an empty salt and the label VOLUME_SEAL_LABEL. Its input, all integers big-endian, is
- *   u32 number of fields (12), then for each member in the order above but mac:
+ * The MAC is HMAC-SHA256 (RFC 2104) over every member but itself, under HKDF-SHA256 (RFC 5869) of
+ * the data key with an empty salt and the label VOLUME_SEAL_LABEL. Its input, with all
+ * integers big-endian, is
+ *   u32 number of fields (12), then for each member in the order of volume_header.h but mac:
  *       u32 length of the name, the name, u32 length of the value, the value
  * where a value is the bytes of the string (wrapped_data_key: of the decoded blob; parent_snapshot
  * null: none), a u64 for a number, and for the encryption context

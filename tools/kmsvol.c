@@ -1,4 +1,7 @@
-/* kmsvol: the command line. This file knows the table of commands; each command is a file of its own. */
+/*
+ * kmsvol: the command line. This file knows the table of commands; each command is a file of its
+ * own.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

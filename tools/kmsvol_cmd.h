@@ -1,6 +1,6 @@
 /*
- * What the commands of kmsvol share: a table of options that is parsed and printed as usage, ends with an
- * exit code, results as text or JSON.
+ * What the commands of kmsvol share: a table of options that is parsed and printed as usage, ends
+ * with an exit code, results as text or JSON.
  */
 #ifndef TOOLS_KMSVOL_CMD_H
 #define TOOLS_KMSVOL_CMD_H
@@ -80,8 +80,8 @@ int cmd_wrong(const struct err *err);
 int cmd_print(struct kms_json *obj, bool as_json);
 
 /*
- * Ask the daemon of a volume to do @op, see mount_control(). @ret_reply: NULL when it does not matter.
- * -ENOTCONN: no daemon runs.
+ * Ask the daemon of a volume to do @op, see mount_control(). @ret_reply: NULL when it does not
+ * matter. -ENOTCONN: no daemon runs.
  */
 int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply, struct err *err);
 

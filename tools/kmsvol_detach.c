@@ -26,7 +26,7 @@
 #define USERS_SHOWN	3
 #define END_TIMEOUT_MS	5000 /* from the unlocking to the end of the process */
 #define LOOP_TIMEOUT_MS 10000
-#define BUSY_TRIES	50 /* of BUSY_PAUSE_MS: what we ourselves closed may still be on its way out */
+#define BUSY_TRIES	50 /* of BUSY_PAUSE_MS: what was just closed may be on its way out */
 #define BUSY_PAUSE_MS	20
 
 /* The link /proc/PID/NAME leads to @dir or below. Only names are compared: a stat() could hang. */
@@ -211,8 +211,8 @@ static void ending_free(struct ending *ending)
 }
 
 /*
- * Wait until the daemon has ended. It holds the volume's lock until everything is written, so this takes as
- * long as it takes.
+ * Wait until the daemon has ended. It holds the volume's lock until everything is written, so this
+ * takes as long as it takes.
  */
 static int ending_wait(const struct ending *ending, const char *volume_dir, struct err *err)
 {

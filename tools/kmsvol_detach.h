@@ -15,9 +15,10 @@ struct err;
 int detach_mount(const char *dir, bool lazy, struct err *err);
 
 /*
- * Undo everything that is mounted of @place, from the top to the bottom, as far as it is there: file
- * system, loop device, FUSE mount, daemon, private directory, record. What is undone stays so when
- * a later step fails. Ends when the daemon has ended, and so has written everything. @lazy as above for the FUSE mount of a daemon that is dead.
+ * Undo everything that is mounted of @place, from the top to the bottom, as far as it is there:
+ * file system, loop device, FUSE mount, daemon, private directory, record. What is undone stays so
+ * when a later step fails. Ends when the daemon has ended, and so has written everything. @lazy as
+ * above for the FUSE mount of a daemon that is dead.
  */
 int detach_all(const struct place *place, bool lazy, struct err *err);
 

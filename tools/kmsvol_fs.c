@@ -26,8 +26,8 @@
 const char *const fs_types[] = {"ext4", "xfs", "btrfs", NULL};
 
 /*
- * Run a program to its end. With @ret_output (OUTPUT_MAX bytes) its standard output goes there, else to
- * our standard error. Returns its exit code, or -errno when it could not be run or died.
+ * Run a program to its end. With @ret_output (OUTPUT_MAX bytes) its standard output goes there,
+ * else to our standard error. Returns its exit code, or -errno when it could not be run or died.
  */
 static int run(const char *const argv[], char *ret_output, struct err *err)
 {

@@ -10,9 +10,9 @@ struct err;
 extern const char *const fs_types[];
 
 /*
- * Make sure that @device (the loop device of the file @disk) holds a file system of @type: make one when
- * the volume is blank, which is when it reads as zeros throughout. -EEXIST: it holds something else, and
- * nothing was changed; the sentence names it. @read_only: never make one.
+ * Make sure that @device (the loop device of the file @disk) holds a file system of @type: make
+ * one when the volume is blank, which is when it reads as zeros throughout. -EEXIST: it holds
+ * something else, and nothing was changed; the sentence names it. @read_only: never make one.
  */
 int fs_prepare(const char *device, const char *disk, const char *type, bool read_only,
 	       struct err *err);

@@ -1,6 +1,6 @@
 /*
- * kmsvol mount: options in, mount_run(). With --fs the volume's file goes to a private directory, and a loop
- * device and a file system are put on it, see kmsvol_mountfs.h.
+ * kmsvol mount: options in, mount_run(). With --fs the volume's file goes to a private directory,
+ * and a loop device and a file system are put on it, see kmsvol_mountfs.h.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -119,8 +119,8 @@ static int child_main(const struct job *job, const struct mount_options *options
 }
 
 /*
- * Is the child's mount there? Asked of the daemon itself, because the mount could be that of another daemon,
- * whose volume we would then mount a second time.
+ * Is the child's mount there? Asked of the daemon itself, because the mount could be that of
+ * another daemon, whose volume we would then mount a second time.
  */
 static bool child_serves(const struct job *job)
 {

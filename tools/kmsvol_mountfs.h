@@ -1,6 +1,7 @@
 /*
- * mount --fs: the volume's file at a private directory, a loop device on it, a file system on that, mounted
- * where the user wants it. Every step is undone when a later one fails or a signal comes. Needs root.
+ * mount --fs: the volume's file at a private directory, a loop device on it, a file system on
+ * that, mounted where the user wants it. Every step is undone when a later one fails or a signal
+ * comes. Needs root.
  *
  *   step | makes | undone by
  *   1 | PLACE_RUN_DIR/ID, the private directory | rmdir
@@ -16,8 +17,8 @@
 struct mount_options;
 
 /*
- * Do it; options->mountpoint is where the file system goes. In the foreground: ends when it is unmounted,
- * or unmounts on SIGINT or SIGTERM. Returns the exit code, having told what failed.
+ * Do it; options->mountpoint is where the file system goes. In the foreground: ends when it is
+ * unmounted, or unmounts on SIGINT or SIGTERM. Returns the exit code, having told what failed.
  */
 int mountfs_run(const struct mount_options *options, const char *type);
 

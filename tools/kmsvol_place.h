@@ -1,6 +1,6 @@
 /*
- * Where a volume is mounted. A word of the user (a volume's directory, or a directory something of it is
- * mounted at) becomes all that is known: from the mount table, and from the records that
+ * Where a volume is mounted. A word of the user (a volume's directory, or a directory something of
+ * it is mounted at) becomes all that is known: from the mount table, and from the records that
  * `mount --fs` leaves in PLACE_RUN_DIR.
  */
 #ifndef TOOLS_KMSVOL_PLACE_H
@@ -23,18 +23,22 @@ struct place {
 };
 
 /*
- * Find out about @path. One that is mounted nowhere is taken for the directory of a volume that is not
- * mounted. *@ret_place is to be given to place_free().
+ * Find out about @path. One that is mounted nowhere is taken for the directory of a volume that is
+ * not mounted. *@ret_place is to be given to place_free().
  */
 int place_find(const char *path, struct place *ret_place, struct err *err);
 void place_free(struct place *place);
 
-/* The path without links and dots; a last part that cannot be looked at (a dead mount) stays as it is.
- * The caller frees. NULL: it does not exist, or no memory; see errno. */
+/*
+ * The path without links and dots; a last part that cannot be looked at (a dead mount) stays as it
+ * is. The caller frees. NULL: it does not exist, or no memory; see errno.
+ */
 char *place_absolute(const char *path);
 
-/* The type and source of what is mounted on top at exactly @dir, as "ext4" and "/dev/loop0" (either may
- * be NULL); false: nothing is. */
+/*
+ * The type and source of what is mounted on top at exactly @dir, as "ext4" and "/dev/loop0"
+ * (either may be NULL); false: nothing is.
+ */
 bool place_mounted(const char *dir, char **ret_type, char **ret_source);
 
 /* Write or remove the record of a --fs mount. place->record names it. */

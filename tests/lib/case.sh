@@ -48,6 +48,19 @@ release() {
 	umount -l "$1" 2>/dev/null || fusermount3 -uz "$1" 2>/dev/null
 }
 
+# Take away by force what `release` could not: mounts of volumes in $DIR, their daemons, mounts below $DIR.
+sweep() {
+	local at lock
+	for lock in "$DIR"/*/lock; do
+		[ -f "$lock" ] && ! flock -n "$lock" true && kill -KILL "$(head -n 1 "$lock")"
+	done
+	awk -v dir="$DIR/" 'index($5, dir) == 1 || index($0, " fuse.kmsvol " dir) { print $5 }' \
+		/proc/self/mountinfo | tac | while read -r at; do
+		umount -l "$at" || fusermount3 -uz "$at"
+		case $at in /run/kmsvol/?*) rmdir "$at"; rm -f "$at.json" ;; esac
+	done
+}
+
 case_end() {
 	local code=$? i f
 	trap - EXIT
@@ -55,6 +68,7 @@ case_end() {
 	for ((i = ${#case_later[@]} - 1; i >= 0; i--)); do
 		eval "${case_later[i]}" >/dev/null 2>&1
 	done
+	sweep >/dev/null 2>&1
 	if [ "$code" -eq 0 ] && [ -z "$case_ended" ]; then
 		echo "# the case ended before done_testing"
 		code=1
