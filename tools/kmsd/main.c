@@ -39,6 +39,7 @@ static const struct {
 	{"request-timeout", "SECONDS", "a request, or an idle connection, may take this long (30)"},
 	{"threads", "N", "threads that serve (4)"},
 	{"allow-remote", NULL, "allow --listen on an address that is not of this machine alone"},
+	{"foreground", NULL, "stay in the foreground, as it does without"},
 	{"help", NULL, "show this"},
 	{"version", NULL, "show the version"},
 };
