@@ -412,7 +412,7 @@ static int discard_blocks(struct store *s, uint64_t lba, uint64_t count, struct 
 	struct format_record record = {.type = FORMAT_DISCARD, .lba = lba, .count = count};
 	struct log_place place;
 	struct log_claim claim;
-	int r = 0;
+	int r = 0, written;
 
 	log_claim(s->log, &claim, lba, count);
 	if (blockmap_seek(s->map, lba, 0) >= lba + count)
@@ -423,15 +423,16 @@ static int discard_blocks(struct store *s, uint64_t lba, uint64_t count, struct 
 	record.seq = place.seq;
 	record.durable = place.durable;
 	format_record_put(&record, bytes);
-	r = segment_record_mac(place.segment, bytes, FORMAT_RECORD_LEN, bytes + FORMAT_RECORD_LEN);
-	if (r == 0)
-		r = disk_pwrite(segment_file(place.segment), bytes, sizeof(bytes), place.off);
-	if (r == 0)
+	written = segment_record_mac(place.segment, bytes, FORMAT_RECORD_LEN,
+				     bytes + FORMAT_RECORD_LEN);
+	if (written == 0)
+		written = disk_pwrite(segment_file(place.segment), bytes, sizeof(bytes), place.off);
+	if (written == 0)
 		blockmap_set(s->map, lba, count, 0);
-	else
-		(void)err_set(err, EIO, "discard of %" PRIu64 " blocks at %" PRIu64 ": write: %s",
-			      count, lba, strerror(-r));
-	log_done(s->log, &claim, &place, r);
+	else /* as a failed write: also -ENOSPC is not one that passes here */
+		r = err_set(err, EIO, "discard of %" PRIu64 " blocks at %" PRIu64 ": write: %s",
+			    count, lba, strerror(-written));
+	log_done(s->log, &claim, &place, written);
 	store_appended(s, sizeof(bytes));
 out:
 	log_release(s->log, &claim);
