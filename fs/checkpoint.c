@@ -131,8 +131,11 @@ int checkpoint_create(struct disk *disk, const struct store_geometry *geometry,
 	c->root.next_segment = 1;
 	c->root.created = (uint64_t)time(NULL);
 	r = disk_open(disk, "map", DISK_CREATE, &c->map_file, err);
-	if (r == 0)
+	if (r == 0) {
 		r = c->disk->ops->sync(c->map_file);
+		if (r < 0)
+			(void)err_set(err, -r, "map: fsync: %s", strerror(-r));
+	}
 	for (size_t i = 0; r == 0 && i < ROOTS; i++) {
 		r = disk_open(disk, root_names[i], DISK_CREATE, &c->roots[i], err);
 		if (r == 0) {
