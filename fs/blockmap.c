@@ -33,7 +33,7 @@ struct leaf {
 	uint64_t version; /* at the last durable checkpoint; changed by the checkpointer only */
 	uint64_t *frozen; /* guarded by the leaf's lock, as is the rest */
 	uint32_t epoch;
-	uint32_t mapped;
+	uint32_t mapped; /* read without the lock by blockmap_seek() */
 };
 
 struct leaf_list {
@@ -204,7 +204,8 @@ static void set_in_leaf_locked(struct blockmap *m, uint64_t lba, unsigned count,
 		atomic_store_explicit(&m->entries[lba + i],
 				      seq ? seq + (uint64_t)i * m->slot_units : 0,
 				      memory_order_release);
-	leaf->mapped += (seq ? count : 0) - had;
+	/* By one word, since blockmap_seek() looks without the lock. */
+	__atomic_store_n(&leaf->mapped, leaf->mapped + (seq ? count : 0) - had, __ATOMIC_RELAXED);
 	atomic_fetch_add(&m->mapped, (seq ? count : 0) - (uint64_t)had);
 	if (leaf->mapped == 0) /* all entries are zero: give the page back; it reads as zeros */
 		(void)madvise((void *)&m->entries[lba / ENTRIES * ENTRIES], LEAF_BYTES,
@@ -215,7 +216,7 @@ void blockmap_set(struct blockmap *map, uint64_t lba, uint64_t count, uint64_t s
 {
 	if (seq) /* before the map shows them, so that their segment is never thought dead */
 		(void)segment_live_add(map->table, format_seq_segment(seq), (int64_t)count,
-				       format_seq_off(seq) + count * map->slot_units * FORMAT_UNIT);
+				       0); /* who calls this has just written or read them */
 	while (count) {
 		uint64_t index = lba / ENTRIES;
 		uint64_t n = ENTRIES - lba % ENTRIES;

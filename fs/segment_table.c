@@ -297,18 +297,18 @@ int segment_retire_dead(struct segment_table *table, uint32_t below, struct err 
 {
 	int retired = 0;
 
-	for (uint32_t i = 0; i < table->room && table->first + i < below; i++) {
+	for (uint32_t id = table->first; id < below; id++) {
 		struct segment *s;
 		bool gone;
 		int r;
 
 		pthread_rwlock_wrlock(&table->lock);
-		s = table->by_id[i];
+		s = find_locked(table, id);
 		if (s)
 			s->dead_for = atomic_load(&s->live) == 0 ? s->dead_for + 1 : 0;
 		gone = s && s->dead_for >= DEAD_CALLS;
 		if (gone) {
-			table->by_id[i] = NULL;
+			table->by_id[id - table->first] = NULL;
 			table->count--;
 		}
 		pthread_rwlock_unlock(&table->lock);
