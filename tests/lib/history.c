@@ -289,6 +289,11 @@ bool history_is_last(const struct history *h, uint64_t off, const uint8_t *bytes
 	return memcmp(h->last + off, bytes, len) == 0;
 }
 
+void history_last(const struct history *h, uint64_t off, uint8_t *ret_bytes, size_t len)
+{
+	memcpy(ret_bytes, h->last + off, len);
+}
+
 void history_rebase(struct history *h, const uint8_t *bytes)
 {
 	memcpy(h->base, bytes, h->size);

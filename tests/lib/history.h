@@ -67,6 +67,9 @@ int64_t history_match(const struct history *h, const uint8_t *bytes, size_t leas
 /* Is each block of @bytes @len long at @off as the last step left it? */
 bool history_is_last(const struct history *h, uint64_t off, const uint8_t *bytes, size_t len);
 
+/* What the last step left in a range. */
+void history_last(const struct history *h, uint64_t off, uint8_t *ret_bytes, size_t len);
+
 /* @bytes is now what the volume holds, durably, and the history begins anew from there. */
 void history_rebase(struct history *h, const uint8_t *bytes);
 
