@@ -8,6 +8,7 @@
  *   log_claim              | no claim overlaps
  *   log_reserve            | nobody has frozen the log or is rolling it, or room is made
  *   rolling                | the thread is not making a spare
+ *   a flush's mark         | nobody has frozen the log or is rolling it
  *   log_flush, log_freeze  | no record before a position is still being written
  */
 #include "log.h"
@@ -152,7 +153,7 @@ int log_reserve(struct log *log, struct log_claim *claim, size_t len, struct log
 			log_wait_locked(log);
 			continue;
 		}
-		if (log->head_off + len + LOG_HEADER_ONLY_LEN <= log->room_end)
+		if (log->head_off + len + LOG_RESERVE_LEN <= log->room_end)
 			break;
 		if (log->extending) {
 			log_wait_locked(log);

@@ -36,8 +36,9 @@ static void put_mark(struct log *log, uint64_t durable)
 	int r;
 
 	pthread_mutex_lock(&log->lock);
-	if (log->stopped || log->frozen || log->rolling ||
-	    log->head_off + 2 * LOG_HEADER_ONLY_LEN > log->room_end) {
+	while (!log->stopped && (log->frozen || log->rolling))
+		log_wait_locked(log);
+	if (log->stopped || log->head_off + LOG_RESERVE_LEN > log->room_end) { /* a full disk */
 		pthread_mutex_unlock(&log->lock);
 		return;
 	}

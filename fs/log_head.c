@@ -105,7 +105,7 @@ static int take_next(struct log *log, struct segment **ret_next, struct err *err
 
 int log_advance(struct log *log, size_t len, struct err *err)
 {
-	uint64_t need = log->head_off + len + LOG_HEADER_ONLY_LEN;
+	uint64_t need = log->head_off + len + LOG_RESERVE_LEN;
 	uint64_t end = 0;
 	int r;
 
@@ -120,7 +120,7 @@ int log_advance(struct log *log, size_t len, struct err *err)
 		}
 		if (r < 0)
 			return r;
-		need = log->head_off + len + LOG_HEADER_ONLY_LEN;
+		need = log->head_off + len + LOG_RESERVE_LEN;
 	}
 	if (need <= log->room_end)
 		return 0;

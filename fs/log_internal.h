@@ -10,7 +10,10 @@
 #include "log.h"
 
 #define LOG_HEADER_ONLY_LEN (FORMAT_RECORD_LEN + FORMAT_RECORD_TAG_LEN)
-#define LOG_WHY_MAX	    256
+
+/* Kept free behind every record: for the mark of the flush that covers it, and for the seal. */
+#define LOG_RESERVE_LEN (2 * LOG_HEADER_ONLY_LEN)
+#define LOG_WHY_MAX	256
 
 /* A sealed segment whose last records are not synced yet. */
 struct unsynced {
