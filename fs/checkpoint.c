@@ -188,7 +188,8 @@ static int choose_root(struct checkpoint *c, struct err *err)
 	for (size_t i = 0; i < ROOTS; i++) {
 		/* Damage and a torn write look alike and are what the other one is for. */
 		if (rs[i] < 0 && (rs[i] != -EBADMSG || rs[1 - i] < 0)) {
-			*err = errs[i];
+			if (err)
+				*err = errs[i];
 			return rs[i];
 		}
 	}
