@@ -103,7 +103,7 @@ static int derive_locked(struct segment *s, const uint8_t *salt, struct err *err
 {
 	struct segment_table *t = s->table;
 	char label[64];
-	int r = take_keys_locked(t, &s->keys, err);
+	int r = s->keys ? 0 : take_keys_locked(t, &s->keys, err); /* an earlier try got as far */
 
 	if (r < 0)
 		return r;
@@ -148,7 +148,7 @@ int segment_open_locked(struct segment *s, struct err *err)
 		goto fail;
 	}
 	s->previous = h.previous;
-	if (!s->keys) { /* else an earlier try got as far */
+	if (!s->mac) {
 		r = derive_locked(s, h.salt, err);
 		if (r < 0)
 			goto fail;
