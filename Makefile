@@ -33,13 +33,15 @@ KMSVOL_SRC := fs/main.c $(wildcard tools/*.c)
 KMSD_SRC := $(wildcard tools/kmsd/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 TESTLIB_SRC := $(wildcard tests/lib/*.c)
-ALL_SRC := $(CLIENT_SRC) $(FS_SRC) $(KMSVOL_SRC) $(KMSD_SRC) $(UNIT_SRC) $(TESTLIB_SRC)
+TESTTOOL_SRC := $(wildcard tests/tools/*.c)
+ALL_SRC := $(CLIENT_SRC) $(FS_SRC) $(KMSVOL_SRC) $(KMSD_SRC) $(UNIT_SRC) $(TESTLIB_SRC) $(TESTTOOL_SRC)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 BINS := $(B)/kmsvol $(B)/kmsd
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 
-.PHONY: all help setup build demo check check-run bench install uninstall clean format unit
+.PHONY: all help setup build demo check check-run bench install uninstall clean format unit testtools
 all: build
 
 help:
@@ -65,13 +67,20 @@ build: $(BINS)
 demo-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) tests/demo
 
-check-run: $(BINS) unit
+check-run: $(BINS) unit $(TESTTOOLS)
 	$(Q)BUILD=$(abspath $(B)) SAN=$(SAN) T=$(T) tests/run
 
 bench-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) tests/bench
 
 unit: $(UNIT_BINS)
+
+# What the cases run beside kmsvol and kmsd.
+testtools: $(TESTTOOLS)
+
+$(TESTTOOLS): $(B)/tests/%: $(B)/tests/tools/%.o
+	@echo "  LD      $@"
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< -pthread
 
 $(B)/libkmsclient.a: $(call obj,$(CLIENT_SRC))
 $(B)/libkmsvolfs.a: $(call obj,$(FS_SRC))
