@@ -52,6 +52,7 @@ kill_load() {
 	fi
 	kill -KILL "$DAEMON"
 	wait "$load" 2>/dev/null
+	[ $? -ne 1 ] || bad="kill $n: wrong data while it ran: $(cat load.out)"
 	# A load that was cut off before it had opened the disk tells nothing.
 	read -r o f < <(sed -En 's/^([0-9]+) operations, ([0-9]+) of them.*/\1 \2/p' load.out; echo 0 0)
 	operations=$((operations + o)) flushed=$((flushed + f))
@@ -70,6 +71,7 @@ run_cipher() {
 			break
 		fi
 		kill_load "$2"
+		[ -z "$bad" ] || break
 		[ $((n % 4)) -ne 0 ] || kill_mount
 		began=${EPOCHREALTIME/./}
 		mount_it || {

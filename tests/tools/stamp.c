@@ -1,7 +1,8 @@
 /*
  * A load whose every effect can be told afterwards, for cases that kill the daemon under it.
  *
- *   stamp load DISK JOURNAL THREADS SEED     write, discard and flush until DISK fails or a signal comes
+ *   stamp load DISK JOURNAL THREADS SEED     write, discard, read back and flush until DISK fails or a
+ *                                            signal comes; exit 1 when what was read was not what was written
  *   stamp verify DISK JOURNAL                what DISK shows is what the journal allows
  *
  * The unit is a sector of 512 bytes, smaller than a block, so that threads meet in one block. Each sector
@@ -36,9 +37,11 @@
 #define CHUNK	    37 /* sectors of one thread before those of the next; no divisor of a block */
 #define THREADS_MAX 8
 #define OPS_MAX	    (1U << 17) /* of one thread in one load */
+#define HOT_CHUNKS  2 /* of each thread, which get half of what it does: so that threads meet */
 #define WRITE_MAX   (256 * 1024 / SECTOR)
 #define SECTORS_MAX (1U << 22)
 #define FLUSH_EVERY 6 /* operations, on average */
+#define READ_EVERY  3
 #define MAGIC	    0x4b4d5354414d5032ULL
 #define WORST_SHOWN 5
 
@@ -69,9 +72,12 @@ struct worker {
 	uint64_t random;
 	int fd, direct_fd;
 	uint8_t *buffer;
+	uint64_t *
+		now; /* names of what stands in the sectors; each thread has its own sectors of it */
 };
 
 static _Atomic bool stop;
+static _Atomic unsigned wrong_reads;
 
 static void __attribute__((format(printf, 1, 2))) die(const char *format, ...)
 {
@@ -157,13 +163,19 @@ static uint64_t sectors_of(const char *path)
 	return (uint64_t)st.st_size / SECTOR;
 }
 
+/* What the operation leaves in its sectors. */
+static uint64_t result(const struct journal *j, uint32_t thread, uint32_t index)
+{
+	return j->thread[thread].ops[index].kind == WRITE ? op_name(j->epoch, thread, index) : 0;
+}
+
 /* --- load */
 
 static struct op choose(struct worker *w)
 {
 	const struct journal *j = w->journal;
 	uint64_t chunks = j->sectors / CHUNK / j->threads, r = next_random(&w->random);
-	uint64_t chunk = (r >> 32) % chunks * j->threads + w->index;
+	uint64_t chunk = (r >> 32) % (r >> 16 & 1 ? HOT_CHUNKS : chunks) * j->threads + w->index;
 	struct op op = {.kind = r % 16 == 0 ? PUNCH : r % 16 == 1 ? ZERO : WRITE};
 
 	op.first = (uint32_t)(chunk * CHUNK);
@@ -202,9 +214,28 @@ static bool issue(struct worker *w, const struct op *op, uint64_t name)
 		fill(name, op->first + i, w->buffer + (size_t)i * SECTOR);
 	n = pwrite(aligned || next_random(&w->random) % 2 ? w->direct_fd : w->fd, w->buffer, len,
 		   off);
-	if (n >= 0 && n != (ssize_t)len)
-		die("a write of %zu bytes wrote %zd", len, n);
-	return n >= 0;
+	return n == (ssize_t)len;
+}
+
+/* A thread reads what it wrote, whatever others do beside it. */
+static bool read_back(struct worker *w, const struct op *op)
+{
+	size_t len = (size_t)op->count * SECTOR;
+	uint64_t name;
+
+	if (pread(w->fd, w->buffer, len, (off_t)op->first * SECTOR) != (ssize_t)len)
+		return false;
+	for (uint32_t i = 0; i < op->count; i++) {
+		uint64_t sector = op->first + i;
+
+		if (name_of(w->buffer + (size_t)i * SECTOR, sector, &name) &&
+		    name == w->now[sector])
+			continue;
+		if (atomic_fetch_add(&wrong_reads, 1) < WORST_SHOWN)
+			printf("sector %" PRIu64 ": read %" PRIx64 ", written was %" PRIx64 "\n",
+			       sector, name, w->now[sector]);
+	}
+	return true;
 }
 
 static void *work(void *arg)
@@ -217,6 +248,14 @@ static void *work(void *arg)
 		atomic_store(&t->issued, i + 1);
 		if (!issue(w, &t->ops[i], op_name(w->journal->epoch, w->index, i)))
 			break;
+		for (uint32_t k = 0; k < t->ops[i].count; k++)
+			w->now[t->ops[i].first + k] = result(w->journal, w->index, i);
+		if (next_random(&w->random) % READ_EVERY == 0) {
+			struct op op = w->journal->threads == 1 ? choose_long(w) : choose(w);
+
+			if (!read_back(w, &op))
+				break;
+		}
 		if (next_random(&w->random) % FLUSH_EVERY == 0) {
 			if (fsync(w->fd) < 0)
 				break;
@@ -237,6 +276,7 @@ static int load(const char *disk, const char *path, uint32_t threads, uint64_t s
 	struct journal *j = map_journal(path, true);
 	uint64_t sectors = sectors_of(disk), ops = 0, durable = 0;
 	struct worker w[THREADS_MAX] = {0};
+	uint64_t *now = malloc(sectors * sizeof(*now));
 
 	if (threads < 1 || threads > THREADS_MAX)
 		die("1 to %d threads, not %" PRIu32, THREADS_MAX, threads);
@@ -246,6 +286,9 @@ static int load(const char *disk, const char *path, uint32_t threads, uint64_t s
 	j->sectors = sectors;
 	j->threads = threads;
 	j->epoch++;
+	if (!now)
+		die("out of memory");
+	memcpy(now, j->base, sectors * sizeof(*now));
 	(void)signal(SIGTERM, on_signal);
 	for (uint32_t i = 0; i < threads; i++) {
 		atomic_store(&j->thread[i].issued, 0);
@@ -255,6 +298,7 @@ static int load(const char *disk, const char *path, uint32_t threads, uint64_t s
 				       .random = seed * THREADS_MAX + i,
 				       .fd = open(disk, O_RDWR | O_CLOEXEC),
 				       .direct_fd = open(disk, O_RDWR | O_CLOEXEC | O_DIRECT),
+				       .now = now,
 				       .buffer = aligned_alloc(ALIGN, WRITE_MAX * SECTOR)};
 		if (w[i].fd < 0 || w[i].direct_fd < 0 || !w[i].buffer)
 			die("'%s': %s", disk, strerror(errno));
@@ -267,7 +311,7 @@ static int load(const char *disk, const char *path, uint32_t threads, uint64_t s
 		durable += atomic_load(&j->thread[i].durable);
 	}
 	printf("%" PRIu64 " operations, %" PRIu64 " of them flushed\n", ops, durable);
-	return 0;
+	return atomic_load(&wrong_reads) > 0;
 }
 
 /* --- verify */
@@ -278,11 +322,6 @@ struct sector {
 		before; /* before: what the operation under way may have left standing */
 	bool discarded_later;
 };
-
-static uint64_t result(const struct journal *j, uint32_t thread, uint32_t index)
-{
-	return j->thread[thread].ops[index].kind == WRITE ? op_name(j->epoch, thread, index) : 0;
-}
 
 /* How many operations of the thread were done for sure: the flushed ones, and those before one seen. */
 static uint32_t surely_done(const struct journal *j, const struct sector *s, uint32_t thread)
