@@ -273,7 +273,7 @@ uint64_t blockmap_dirty(struct blockmap *map)
 }
 
 int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
-		       const uint64_t entries[FORMAT_PAGE_ENTRIES])
+		       const uint64_t entries[FORMAT_PAGE_ENTRIES], uint32_t *ret_missing)
 {
 	uint64_t slot_bytes = map->slot_units * FORMAT_UNIT;
 	struct leaf *l = &map->leaves[leaf];
@@ -286,8 +286,10 @@ int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
 		if (leaf * ENTRIES + i >= map->blocks)
 			return -EUCLEAN;
 		if (segment_live_add(map->table, format_seq_segment(seq), 1,
-				     format_seq_off(seq) + slot_bytes) < 0)
+				     format_seq_off(seq) + slot_bytes) < 0) {
+			*ret_missing = format_seq_segment(seq);
 			return -ENOENT;
+		}
 		atomic_store_explicit(&map->entries[leaf * ENTRIES + i], seq, memory_order_relaxed);
 		l->mapped++;
 	}

@@ -43,10 +43,11 @@ uint64_t blockmap_dirty(struct blockmap *map); /* leaves changed since the last 
 
 /*
  * Loading: leaf @leaf as the disk has it, with its version. Only before any other use of that leaf.
- * -EUCLEAN an entry behind the volume's end, -ENOENT an entry in a segment that does not exist.
+ * -EUCLEAN an entry behind the volume's end, -ENOENT an entry in a segment that does not exist,
+ * *@ret_missing.
  */
 int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
-		       const uint64_t entries[FORMAT_PAGE_ENTRIES]);
+		       const uint64_t entries[FORMAT_PAGE_ENTRIES], uint32_t *ret_missing);
 
 /* Version of a leaf at the last durable checkpoint, 0 for none. */
 uint64_t blockmap_leaf_version(const struct blockmap *map, uint64_t leaf);

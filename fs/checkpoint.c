@@ -289,6 +289,7 @@ static int load_group(struct checkpoint *c, struct blockmap *map, uint64_t group
 {
 	struct format_page index = {FORMAT_INDEX, group, c->root.versions[group]};
 	uint64_t versions[ENTRIES], entries[ENTRIES];
+	uint32_t missing = 0;
 	int r = read_page(c, &index, versions, err);
 
 	for (unsigned i = 0; r == 0 && i < ENTRIES; i++) {
@@ -304,12 +305,17 @@ static int load_group(struct checkpoint *c, struct blockmap *map, uint64_t group
 		r = read_page(c, &leaf, entries, err);
 		if (r < 0)
 			return r;
-		r = blockmap_load_leaf(map, leaf.index, leaf.version, entries);
+		r = blockmap_load_leaf(map, leaf.index, leaf.version, entries, &missing);
+		if (r == -ENOENT)
+			return err_set(err, EBADMSG,
+				       "segments/%08" PRIx32
+				       ": the file is missing, and map leaf %" PRIu64
+				       " has a block in it",
+				       missing, leaf.index);
 		if (r < 0)
-			return err_set(err, r == -ENOENT ? EBADMSG : -r,
-				       "map: leaf %" PRIu64 " has a block %s", leaf.index,
-				       r == -ENOENT ? "in a segment whose file is missing"
-						    : "behind the volume's end");
+			return err_set(err, -r,
+				       "map: leaf %" PRIu64 " has a block behind the volume's end",
+				       leaf.index);
 	}
 	return r;
 }

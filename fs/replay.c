@@ -19,6 +19,7 @@
 
 #include "blockcrypt.h"
 #include "blockmap.h"
+#include "checkpoint.h"
 #include "disk.h"
 #include "err.h"
 #include "format.h"
@@ -253,16 +254,40 @@ static int apply_all(struct replay *rp, uint64_t from, struct err *err)
 	}
 }
 
+/*
+ * The last mount ended well, so nothing was written since: a record in a segment from @next on says that
+ * the roots are of an earlier time. A mount that was cut off leaves such a segment too, but without
+ * records, since it writes the roots first.
+ */
+static int refuse_newer(struct replay *rp, uint32_t next, struct err *err)
+{
+	int r = 0;
+
+	for (uint32_t id = next; r == 0 && id <= segment_table_last(rp->table); id++) {
+		r = scan_segment(rp, id, FORMAT_SEGMENT_LEN, 0);
+		if (r < 0)
+			return err_set(err, -r, "segments/%08" PRIx32 ": read: %s", id,
+				       strerror(-r));
+		if (r > 0)
+			return err_set(err, EBADMSG,
+				       "segments/%08" PRIx32
+				       ": it is newer than root.0 and root.1, "
+				       "which are of an earlier time",
+				       id);
+	}
+	return 0;
+}
+
 int replay_run(struct disk *disk, struct segment_table *table,
-	       const struct store_geometry *geometry, struct blockmap *map, uint64_t from,
-	       struct replay_result *ret_result, struct err *err)
+	       const struct store_geometry *geometry, struct blockmap *map,
+	       const struct checkpoint_log *log, struct replay_result *ret_result, struct err *err)
 {
 	struct replay rp = {.disk = disk, .table = table, .geometry = geometry, .map = map};
 	int r;
 
 	memset(ret_result, 0, sizeof(*ret_result));
-	if (from == 0)
-		return 0;
+	if (log->replay == 0)
+		return refuse_newer(&rp, log->next_segment, err);
 	rp.slots_max = STORE_IO_MAX / geometry->block_size * slot_len(&rp);
 	rp.slots = malloc(rp.slots_max);
 	rp.plain = malloc(geometry->block_size);
@@ -271,7 +296,7 @@ int replay_run(struct disk *disk, struct segment_table *table,
 		r = blockcrypt_new(geometry->cipher, BLOCKCRYPT_DECRYPT, geometry->block_size,
 				   &rp.crypt, err);
 	if (r == 0)
-		r = apply_all(&rp, from, err);
+		r = apply_all(&rp, log->replay, err);
 	if (r == 0) {
 		r = disk->ops->sync(segment_file(rp.segment));
 		if (r < 0)

@@ -10,6 +10,7 @@
 #include "store.h"
 
 struct blockmap;
+struct checkpoint_log;
 struct disk;
 struct err;
 struct segment_table;
@@ -22,13 +23,15 @@ struct replay_result {
 };
 
 /*
- * Apply the records from seq @from on (0: none) to @map and sync what was read, so that a checkpoint may
- * name it. The log ends at the first record that is not whole, as long as nothing behind it says
- * that a flush had covered it.
- * -EBADMSG damaged: names segment and offset. -EUCLEAN, -EIO, -ENOMEM.
+ * Apply the records from @log's replay on to @map and sync what was read, so that a checkpoint may name
+ * it. The log ends at the first record that is not whole, as long as nothing behind it says that a
+ * flush had covered it. When there is nothing to replay, there may be no record in a segment that
+ * the checkpoint does not know: it would be older than the log.
+ * -EBADMSG damaged: names the segment. -EUCLEAN, -EIO, -ENOMEM.
  */
 int replay_run(struct disk *disk, struct segment_table *table,
-	       const struct store_geometry *geometry, struct blockmap *map, uint64_t from,
+	       const struct store_geometry *geometry, struct blockmap *map,
+	       const struct checkpoint_log *log,
 	       struct replay_result *ret_result, struct err *err);
 
 #endif

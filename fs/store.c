@@ -231,7 +231,7 @@ static int load(struct store *s, const struct secret *data_key, struct replay_re
 		r = segment_table_check(s->table, err);
 	if (r == 0)
 		r = replay_run(s->disk, s->table, &s->geometry, s->map,
-			       checkpoint_log(s->checkpoint)->replay, ret_replay, err);
+			       checkpoint_log(s->checkpoint), ret_replay, err);
 	if (r < 0)
 		return r;
 	s->opened.replayed_records = ret_replay->records;
