@@ -447,6 +447,47 @@ static void damage_is_seen_also_where_a_segment_ends(void **state)
 	flip_record(f, name, off - small, small);
 }
 
+/*
+ * What a checkpoint that came to nothing left in the map is never taken for a page of a later one,
+ * though that one starts from the same root.
+ */
+static void page_of_a_failed_checkpoint_is_never_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct memdisk *copy = memdisk_kill(f->disk), *after;
+	uint8_t *saved = malloc(MEMDISK_FILE_MAX);
+	struct store *store;
+	struct err err;
+	size_t len;
+
+	must(store_open_on(memdisk_disk(copy), &f->geometry, f->key, false, &store, &err), &err);
+	must(history_read_all(f->history, store, f->bytes, &err), &err);
+	history_rebase(f->history, f->bytes);
+	must(history_write(f->history, store, 0, 3 * BS, &err), &err);
+	memdisk_fail(copy, MEMDISK_PWRITE, 4, 1, ENOSPC); /* mark, leaf, index, root */
+	assert_int_equal(store_checkpoint(store, &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "root"));
+	memcpy(saved, memdisk_bytes(copy, "map", &len), len);
+	must(history_write(f->history, store, 0, 4 * BS, &err), &err);
+	must(history_flush(f->history, store, &err), &err);
+	for (int i = 0; i < 2; i++) { /* killed; recovered, and killed again */
+		memdisk_power_off_at(copy, 0);
+		(void)store_close(store, &err); /* there is no power */
+		after = memdisk_kill(copy);
+		memdisk_free(copy);
+		copy = after;
+		if (i == 0)
+			must(store_open_on(memdisk_disk(copy), &f->geometry, f->key, false, &store,
+					   &err),
+			     &err);
+	}
+	memdisk_put(copy, "map", saved, len);
+	f->killed = true;
+	assert_int_equal(look(f, copy, true, "map", "pages of a failed checkpoint"), REFUSED);
+	memdisk_free(copy);
+	free(saved);
+}
+
 #define ALL_TESTS(kind)                                                                            \
 	cmocka_unit_test_setup_teardown(flipped_bit_in_each_field_is_refused_or_harmless,          \
 					set_up_##kind, tear_down),                                 \
@@ -468,6 +509,8 @@ int main(void)
 		ALL_TESTS(killed_gcm),
 		ALL_TESTS(closed_xts),
 		ALL_TESTS(killed_xts),
+		cmocka_unit_test_setup_teardown(page_of_a_failed_checkpoint_is_never_taken,
+						set_up_closed_gcm, tear_down),
 		cmocka_unit_test_setup_teardown(damage_is_seen_also_where_a_segment_ends,
 						set_up_killed_gcm, tear_down),
 	};
