@@ -49,14 +49,15 @@ static int posix_open(struct disk *disk, const char *name, enum disk_open_mode m
 	if (!f)
 		return -ENOMEM;
 	f->base.disk = disk;
-	f->fd = openat(dir_of(disk), name, flags[mode] | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	f->fd = openat(dir_of(disk), name,
+		       flags[mode] | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
 	if (f->fd < 0) {
 		int num = errno;
 
 		free(f);
 		return -num;
 	}
-	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) { /* a fifo would block for ever */
+	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		(void)close(f->fd);
 		free(f);
 		return -EUCLEAN;
