@@ -12,6 +12,7 @@
 
 #include "blockmap.h"
 #include "checkpoint.h"
+#include "crew.h"
 #include "disk.h"
 #include "err.h"
 #include "format.h"
@@ -197,6 +198,7 @@ static void destroy(struct store *store)
 	if (!store)
 		return;
 	end_thread(store);
+	crew_free(store->crew);
 	store_workers_free(store);
 	log_free(store->log);
 	checkpoint_free(store->checkpoint);
@@ -293,7 +295,9 @@ int store_open_on(struct disk *disk, const struct store_geometry *geometry,
 	pthread_mutex_init(&s->thread_lock, NULL);
 	pthread_cond_init(&s->worker_back, NULL);
 	pthread_cond_init(&s->thread_work, NULL);
-	r = load(s, data_key, &replay, err);
+	r = crew_new(&s->crew, err);
+	if (r == 0)
+		r = load(s, data_key, &replay, err);
 	if (r == 0 && !read_only)
 		r = begin_writing(s, &replay, err);
 	if (r < 0) {

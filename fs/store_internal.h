@@ -13,8 +13,10 @@
 struct blockcrypt;
 struct blockmap;
 struct checkpoint;
+struct crew;
 struct disk;
 struct log;
+struct segment;
 struct segment_table;
 
 /* What one I/O needs, allocated once. Lent by store_worker_get(). */
@@ -37,6 +39,7 @@ struct store {
 	struct blockmap *map;
 	struct checkpoint *checkpoint; /* guarded by checkpoint_lock */
 	struct log *log;	       /* NULL when read-only */
+	struct crew *crew;	       /* helps with large I/O */
 	struct store_stats opened;     /* what replay found; fixed at open */
 	pthread_mutex_t checkpoint_lock;
 	atomic_uint_least64_t since_checkpoint; /* bytes appended */
@@ -52,9 +55,17 @@ struct store {
 	bool due;
 };
 
-int store_worker_get(struct store *store, struct store_worker **ret_worker, struct err *err);
+/*
+ * Lend a worker. When STORE_WORKERS_MAX are out it waits for one, unless a @helper asks: a thread that
+ * works on a part of an I/O whose caller has one, and must not wait for another such caller.
+ */
+int store_worker_get(struct store *store, bool helper, struct store_worker **ret_worker,
+		     struct err *err);
 void store_worker_put(struct store *store, struct store_worker *worker);
 void store_workers_free(struct store *store);
+
+/* Have @crypt use the key of @segment; *@id is the one whose key it uses. -EIO (libcrypto). */
+int store_use_key(struct blockcrypt *crypt, uint32_t *id, const struct segment *segment);
 
 /* Bytes were appended: a checkpoint may be due. */
 void store_appended(struct store *store, uint64_t bytes);

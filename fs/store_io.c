@@ -12,6 +12,7 @@
 
 #include "blockcrypt.h"
 #include "blockmap.h"
+#include "crew.h"
 #include "disk.h"
 #include "err.h"
 #include "format.h"
@@ -19,107 +20,6 @@
 #include "segment.h"
 #include "store.h"
 #include "store_internal.h"
-
-/* Workers. */
-
-static void worker_free(const struct store *s, struct store_worker *w)
-{
-	if (!w)
-		return;
-	blockcrypt_free(w->encrypt);
-	blockcrypt_free(w->decrypt);
-	for (size_t i = 0; i < 2; i++) {
-		if (w->edges[i])
-			OPENSSL_cleanse(w->edges[i], s->geometry.block_size);
-		free(w->edges[i]);
-	}
-	free(w->slots);
-	free(w);
-}
-
-static int worker_new(const struct store *s, struct store_worker **ret_worker, struct err *err)
-{
-	struct store_worker *w = calloc(1, sizeof(*w));
-	int r = -ENOMEM;
-
-	if (w) {
-		w->slots = malloc(FORMAT_RECORD_LEN + (size_t)s->chunk_blocks * s->slot_len);
-		w->edges[0] = malloc(s->geometry.block_size);
-		w->edges[1] = malloc(s->geometry.block_size);
-	}
-	if (!w || !w->slots || !w->edges[0] || !w->edges[1])
-		(void)err_set(err, ENOMEM, "buffers for I/O: out of memory");
-	else
-		r = blockcrypt_new(s->geometry.cipher, BLOCKCRYPT_ENCRYPT, s->geometry.block_size,
-				   &w->encrypt, err);
-	if (r == 0)
-		r = blockcrypt_new(s->geometry.cipher, BLOCKCRYPT_DECRYPT, s->geometry.block_size,
-				   &w->decrypt, err);
-	if (r < 0) {
-		worker_free(s, w);
-		return r;
-	}
-	*ret_worker = w;
-	return 0;
-}
-
-int store_worker_get(struct store *store, struct store_worker **ret_worker, struct err *err)
-{
-	struct store_worker *w;
-	int r = 0;
-
-	pthread_mutex_lock(&store->worker_lock);
-	while (!store->workers && store->worker_count == STORE_WORKERS_MAX)
-		pthread_cond_wait(&store->worker_back, &store->worker_lock);
-	w = store->workers;
-	if (w)
-		store->workers = w->next;
-	else
-		store->worker_count++;
-	pthread_mutex_unlock(&store->worker_lock);
-	if (!w) {
-		r = worker_new(store, &w, err);
-		if (r < 0) {
-			pthread_mutex_lock(&store->worker_lock);
-			store->worker_count--;
-			pthread_mutex_unlock(&store->worker_lock);
-			return r;
-		}
-	}
-	*ret_worker = w;
-	return 0;
-}
-
-void store_worker_put(struct store *store, struct store_worker *worker)
-{
-	pthread_mutex_lock(&store->worker_lock);
-	worker->next = store->workers;
-	store->workers = worker;
-	pthread_cond_signal(&store->worker_back);
-	pthread_mutex_unlock(&store->worker_lock);
-}
-
-void store_workers_free(struct store *store)
-{
-	struct store_worker *w;
-
-	while ((w = store->workers)) {
-		store->workers = w->next;
-		worker_free(store, w);
-	}
-}
-
-/* Have @crypt use the key of @segment; *@id is the one whose key it uses. */
-static int use_key(struct blockcrypt *crypt, uint32_t *id, const struct segment *segment)
-{
-	if (*id == segment_id(segment))
-		return 0;
-	*id = 0;
-	if (blockcrypt_set_key(crypt, segment_key(segment)) < 0)
-		return -EIO;
-	*id = segment_id(segment);
-	return 0;
-}
 
 /* Reading. */
 
@@ -136,7 +36,7 @@ static int read_slots(struct store *s, struct store_worker *w, uint64_t lba, uin
 		return r;
 	r = disk_pread(segment_file(segment), w->slots, count * s->slot_len, format_seq_off(seq));
 	if (r == 0)
-		r = use_key(w->decrypt, &w->decrypt_for, segment);
+		r = store_use_key(w->decrypt, &w->decrypt_for, segment);
 	for (; r == 0 && i < count; i++)
 		r = blockcrypt_decrypt(w->decrypt, lba + i, seq + i * unit,
 				       w->slots + i * s->slot_len, buf + i * block_size);
@@ -191,6 +91,73 @@ static int read_blocks(struct store *s, struct store_worker *w, uint64_t lba, ui
 	return 0;
 }
 
+/* A read or a write of many chunks, in parts that the crew takes. */
+struct wide {
+	struct store *store;
+	uint64_t lba;
+	uint64_t count;		     /* blocks */
+	uint8_t *buf;		     /* of a read */
+	struct store_worker *worker; /* of a write: has the edges, and does a single chunk */
+	const struct piece *piece;
+	const struct log_place *place;
+	pthread_mutex_t lock; /* guards said and *err */
+	bool said;
+	struct err *err;
+};
+
+static unsigned chunk_count(const struct store *s, uint64_t blocks)
+{
+	return (unsigned)((blocks + s->chunk_blocks - 1) / s->chunk_blocks);
+}
+
+/* Blocks of chunk @part. */
+static uint64_t chunk_len(const struct store *s, uint64_t blocks, unsigned part)
+{
+	uint64_t left = blocks - (uint64_t)part * s->chunk_blocks;
+
+	return left < s->chunk_blocks ? left : s->chunk_blocks;
+}
+
+static int read_chunk(void *arg, unsigned part)
+{
+	struct wide *wide = arg;
+	struct store *s = wide->store;
+	uint64_t skip = (uint64_t)part * s->chunk_blocks;
+	struct store_worker *w;
+	struct err err;
+	int r = store_worker_get(s, true, &w, &err);
+
+	if (r == 0) {
+		r = read_blocks(s, w, wide->lba + skip, chunk_len(s, wide->count, part),
+				wide->buf + skip * s->geometry.block_size, &err);
+		store_worker_put(s, w);
+	}
+	if (r < 0) {
+		pthread_mutex_lock(&wide->lock);
+		if (!wide->said && wide->err)
+			*wide->err = err;
+		wide->said = true;
+		pthread_mutex_unlock(&wide->lock);
+	}
+	return r;
+}
+
+/* read_blocks() for any length. */
+static int read_wide(struct store *s, struct store_worker *w, uint64_t lba, uint64_t count,
+		     uint8_t *buf, struct err *err)
+{
+	struct wide wide = {.store = s,
+			    .lba = lba,
+			    .count = count,
+			    .buf = buf,
+			    .err = err,
+			    .lock = PTHREAD_MUTEX_INITIALIZER};
+
+	if (chunk_count(s, count) == 1)
+		return read_blocks(s, w, lba, count, buf, err);
+	return crew_run(s->crew, chunk_count(s, count), read_chunk, &wide);
+}
+
 static int check_range(const struct store *s, uint64_t off, uint64_t len, struct err *err)
 {
 	if (off <= s->geometry.size_bytes && len <= s->geometry.size_bytes - off)
@@ -220,7 +187,7 @@ int store_read(struct store *store, uint64_t off, size_t len, uint8_t *buf, stru
 	int r = check_range(store, off, len, err);
 
 	if (r == 0)
-		r = store_worker_get(store, &w, err);
+		r = store_worker_get(store, false, &w, err);
 	if (r < 0)
 		return r;
 	while (r == 0 && done < len) {
@@ -232,7 +199,7 @@ int store_read(struct store *store, uint64_t off, size_t len, uint8_t *buf, stru
 			n = block_size - skip < len - done ? block_size - skip : len - done;
 			r = read_part(store, w, lba, skip, n, buf + done, err);
 		} else {
-			r = read_blocks(store, w, lba, n / block_size, buf + done, err);
+			r = read_wide(store, w, lba, n / block_size, buf + done, err);
 		}
 		done += n;
 	}
@@ -297,34 +264,56 @@ static int complete_edges(struct store *s, struct store_worker *w, const struct 
 	return r;
 }
 
+/* Encrypt one chunk of a piece to its place in the log; the first takes the header along. */
+static int write_chunk(void *arg, unsigned part)
+{
+	struct wide *wide = arg;
+	struct store *s = wide->store;
+	const struct log_place *place = wide->place;
+	uint64_t first = (uint64_t)part * s->chunk_blocks, unit = s->slot_len / FORMAT_UNIT;
+	uint64_t count = chunk_len(s, wide->count, part);
+	uint64_t off = place->off, seq = place->seq + FORMAT_RECORD_LEN / FORMAT_UNIT;
+	struct store_worker *w = wide->worker;
+	size_t fill = 0;
+	int r = count == wide->count ? 0 : store_worker_get(s, true, &w, NULL);
+
+	if (r < 0)
+		return r;
+	if (part == 0) {
+		struct format_record record = {.type = FORMAT_WRITE,
+					       .lba = wide->lba,
+					       .count = wide->count,
+					       .seq = place->seq,
+					       .durable = place->durable};
+
+		format_record_put(&record, w->slots);
+		fill = FORMAT_RECORD_LEN;
+	} else {
+		off += FORMAT_RECORD_LEN + first * s->slot_len;
+	}
+	r = store_use_key(w->encrypt, &w->encrypt_for, place->segment);
+	for (uint64_t i = first; r == 0 && i < first + count; i++, fill += s->slot_len)
+		r = blockcrypt_encrypt(w->encrypt, wide->lba + i, seq + i * unit,
+				       plain_of(s, wide->worker, wide->piece, i), w->slots + fill);
+	if (r == 0)
+		r = disk_pwrite(segment_file(place->segment), w->slots, fill, off);
+	if (w != wide->worker)
+		store_worker_put(s, w);
+	return r;
+}
+
 /* Encrypt the piece's blocks to their place in the log. */
 static int write_record(struct store *s, struct store_worker *w, const struct piece *p,
 			const struct log_place *place)
 {
-	struct format_record record = {.type = FORMAT_WRITE,
-				       .lba = p->lba,
-				       .count = p->count,
-				       .seq = place->seq,
-				       .durable = place->durable};
-	uint64_t off = place->off, unit = s->slot_len / FORMAT_UNIT;
-	uint64_t seq = place->seq + FORMAT_RECORD_LEN / FORMAT_UNIT;
-	size_t fill = FORMAT_RECORD_LEN;
-	int r = use_key(w->encrypt, &w->encrypt_for, place->segment);
+	struct wide wide = {.store = s,
+			    .lba = p->lba,
+			    .count = p->count,
+			    .worker = w,
+			    .piece = p,
+			    .place = place};
 
-	format_record_put(&record, w->slots);
-	for (uint64_t i = 0; r == 0 && i < p->count;) {
-		uint64_t n = p->count - i < s->chunk_blocks ? p->count - i : s->chunk_blocks;
-
-		for (uint64_t k = 0; r == 0 && k < n; k++, fill += s->slot_len)
-			r = blockcrypt_encrypt(w->encrypt, p->lba + i + k, seq + (i + k) * unit,
-					       plain_of(s, w, p, i + k), w->slots + fill);
-		if (r == 0)
-			r = disk_pwrite(segment_file(place->segment), w->slots, fill, off);
-		off += fill;
-		fill = 0;
-		i += n;
-	}
-	return r;
+	return crew_run(s->crew, chunk_count(s, p->count), write_chunk, &wide);
 }
 
 static int write_piece(struct store *s, struct store_worker *w, const struct piece *p,
@@ -368,7 +357,7 @@ static int write_bytes(struct store *s, uint64_t off, size_t len, const uint8_t 
 {
 	uint32_t block_size = s->geometry.block_size;
 	struct store_worker *w;
-	int r = store_worker_get(s, &w, err);
+	int r = store_worker_get(s, false, &w, err);
 
 	if (r < 0)
 		return r;
