@@ -455,7 +455,7 @@ static void page_of_a_failed_checkpoint_is_never_taken(void **state)
 {
 	struct fixture *f = *state;
 	struct memdisk *copy = memdisk_kill(f->disk), *after;
-	uint8_t *saved = malloc(MEMDISK_FILE_MAX);
+	uint8_t *saved = malloc(MEMDISK_FILE_MAX), *bytes;
 	struct store *store;
 	struct err err;
 	size_t len;
@@ -467,7 +467,8 @@ static void page_of_a_failed_checkpoint_is_never_taken(void **state)
 	memdisk_fail(copy, MEMDISK_PWRITE, 4, 1, ENOSPC); /* mark, leaf, index, root */
 	assert_int_equal(store_checkpoint(store, &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "root"));
-	memcpy(saved, memdisk_bytes(copy, "map", &len), len);
+	bytes = memdisk_bytes(copy, "map", &len);
+	memcpy(saved, bytes, len);
 	must(history_write(f->history, store, 0, 4 * BS, &err), &err);
 	must(history_flush(f->history, store, &err), &err);
 	for (int i = 0; i < 2; i++) { /* killed; recovered, and killed again */
