@@ -150,7 +150,10 @@ bool log_wants_ahead_locked(const struct log *log)
 	return wants_room_locked(log) || wants_spare_locked(log);
 }
 
-/* Room for the head before it is needed. The lock is held, and dropped meanwhile. */
+/*
+ * Room for the head before it is needed: all of a step or nothing, for small steps on a disk that is
+ * nearly full would keep writers waiting. The lock is held, and dropped meanwhile.
+ */
 static int extend_locked(struct log *log)
 {
 	struct segment *head = log->head;
@@ -159,7 +162,7 @@ static int extend_locked(struct log *log)
 
 	log->extending = true; /* so nobody rolls or moves room_end */
 	pthread_mutex_unlock(&log->lock);
-	r = make_room(log, head, from, LOG_HEADER_ONLY_LEN, &end);
+	r = make_room(log, head, from, ROOM_STEP, &end);
 	pthread_mutex_lock(&log->lock);
 	if (r == 0)
 		log->room_end = end;
@@ -189,10 +192,11 @@ static int spare_locked(struct log *log)
 	return r;
 }
 
-/* Wait for work, or, after a failure (the disk is full), for a second. */
+/* Wait for work; after a failure (the disk is full) for a second, whatever there is to do. */
 static void idle_locked(struct log *log, bool failed)
 {
 	struct timespec until;
+	int r = 0;
 
 	if (!failed) {
 		pthread_cond_wait(&log->work, &log->lock);
@@ -200,7 +204,8 @@ static void idle_locked(struct log *log, bool failed)
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &until); /* cannot fail */
 	until.tv_sec++;
-	(void)pthread_cond_timedwait(&log->work, &log->lock, &until); /* looks again anyway */
+	while (r == 0 && !log->ending)
+		r = pthread_cond_timedwait(&log->work, &log->lock, &until);
 }
 
 void *log_keep_ahead(void *arg)
