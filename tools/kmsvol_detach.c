@@ -195,7 +195,9 @@ static int ending_begin(const char *volume_dir, struct ending *ret_ending, struc
 		return err_set(err, ENOMEM, "volume '%s': out of memory", volume_dir);
 	}
 	ret_ending->lock = open(path, O_RDONLY | O_CLOEXEC);
-	if (ret_ending->lock < 0 && errno != ENOENT)
+	if (ret_ending->lock < 0 && errno != ENOENT && errno != ENOTDIR && errno != EIO &&
+	    errno !=
+		    ESTALE) /* these: its directory is out of reach, there is nothing to wait for */
 		return err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
 	if (ret_ending->lock >= 0)
 		ret_ending->process = holder(ret_ending->lock);

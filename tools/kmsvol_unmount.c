@@ -32,14 +32,23 @@ static bool would_wait(const struct kms_json *status)
 		strcmp(state, "starting") == 0);
 }
 
-/* Ask the daemon whether it can be unmounted now. *@ret_dead: there is no daemon. */
+/* The volume's directory was moved or removed, or the disk it is on has failed. */
+static bool out_of_reach(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -EIO || r == -ESTALE;
+}
+
+/*
+ * Ask the daemon whether it can be unmounted now. *@ret_dead: there is no daemon. One whose directory is
+ * out of reach cannot be asked, and ends when its mount does.
+ */
 static int check_daemon(const struct place *place, bool force, bool *ret_dead, struct err *err)
 {
 	AUTO(kms_json_freep) struct kms_json *reply = NULL;
 	int r = cmd_ask(place->volume_dir, force ? "force" : "status", &reply, err);
 
 	*ret_dead = r == -ENOTCONN;
-	if (*ret_dead)
+	if (*ret_dead || out_of_reach(r))
 		return 0;
 	if (r < 0)
 		return r;
