@@ -32,7 +32,10 @@ int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
 /* Close all files, wipe all keys, free. No segment may be held. NULL is allowed. */
 void segment_table_free(struct segment_table *table);
 
-/* Find the segment files that exist. -EUCLEAN: a file there that is no segment's name. */
+/*
+ * Find the segment files that exist; files with other names are left alone. -EUCLEAN: ids too far apart
+ * for one volume.
+ */
 int segment_table_scan(struct segment_table *table, struct err *err);
 
 /* The largest id in the table, 0 for none; how many there are. */

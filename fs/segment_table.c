@@ -22,8 +22,10 @@
 #include "secret.h"
 #include "segment_internal.h"
 
-#define DEAD_CALLS  3 /* a segment is dead at before its file goes */
-#define NAME_DIGITS 8
+#define DEAD_CALLS 3 /* a segment is dead at before its file goes */
+
+/* Between the first id and the last: what the table may cost is 8 bytes each. 4 PiB of log at least. */
+#define ID_SPAN_MAX (1u << 26)
 
 int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
 		      const struct secret *data_key, struct segment_table **ret_table,
@@ -133,11 +135,13 @@ struct id_list {
 static int collect(const char *entry, void *arg)
 {
 	struct id_list *list = arg;
-	unsigned long id;
-	char *end;
+	char name[SEGMENT_NAME_MAX];
+	unsigned long id = strtoul(entry, NULL, 16);
 
-	id = strtoul(entry, &end, 16);
-	if (*end || strlen(entry) != NAME_DIGITS || id == 0)
+	if (id == 0 || id >= UINT32_MAX)
+		return 0;
+	segment_name((uint32_t)id, name);
+	if (strcmp(strchr(name, '/') + 1, entry) != 0)
 		return 0; /* a stranger's file: left alone */
 	if (list->count == list->room) {
 		size_t room = list->room ? list->room * 2 : 256;
@@ -166,6 +170,14 @@ int segment_table_scan(struct segment_table *table, struct err *err)
 
 	if (list.count)
 		qsort(list.ids, list.count, sizeof(*list.ids), by_value);
+	if (r == 0 && list.count && list.ids[list.count - 1] - list.ids[0] >= ID_SPAN_MAX) {
+		r = err_set(err, EUCLEAN,
+			    "segments: %08" PRIx32 " and %08" PRIx32
+			    " are more than %u apart: no volume has both",
+			    list.ids[0], list.ids[list.count - 1], ID_SPAN_MAX);
+		free(list.ids);
+		return r;
+	}
 	for (size_t i = 0; r == 0 && i < list.count; i++) {
 		struct segment *s = segment_new(table, list.ids[i]);
 
