@@ -160,9 +160,12 @@ static int scan_segment(struct replay *rp, uint32_t id, uint64_t off, uint64_t b
 	uint8_t *bytes;
 	int64_t n = 0;
 	int found = 0;
+	int r = segment_get(rp->table, id, &s, &ignored);
 
-	if (segment_get(rp->table, id, &s, &ignored) < 0)
+	if (r == -ENOENT || r == -EBADMSG || r == -EUCLEAN)
 		return 0; /* a crash in the middle of making it */
+	if (r < 0)	  /* not to be read now: it may say so all the same */
+		return r;
 	bytes = malloc(SCAN_LEN + FORMAT_RECORD_LEN);
 	if (!bytes) {
 		segment_put(s);

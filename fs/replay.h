@@ -31,7 +31,6 @@ struct replay_result {
  */
 int replay_run(struct disk *disk, struct segment_table *table,
 	       const struct store_geometry *geometry, struct blockmap *map,
-	       const struct checkpoint_log *log,
-	       struct replay_result *ret_result, struct err *err);
+	       const struct checkpoint_log *log, struct replay_result *ret_result, struct err *err);
 
 #endif
