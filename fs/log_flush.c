@@ -14,7 +14,7 @@
 #include "log_internal.h"
 #include "segment.h"
 
-bool log_written_before_locked(const struct log *log, uint64_t seq)
+static bool written_before_locked(const struct log *log, uint64_t seq)
 {
 	for (const struct log_claim *c = log->claims; c; c = c->next)
 		if (c->seq && c->seq < seq)
@@ -103,7 +103,7 @@ static int flush_exclusively(struct log *log, uint64_t want, struct err *err)
 		log_wait_locked(log);
 	target = log_end_seq_locked(log);
 	head = log->head; /* stays open: sealed segments go only by sync_all() */
-	while (!log->stopped && !log_written_before_locked(log, target))
+	while (!log->stopped && !written_before_locked(log, target))
 		log_wait_locked(log);
 	r = log->stopped ? log_stopped_err_locked(log, err) : 0;
 	pthread_mutex_unlock(&log->lock);
@@ -151,7 +151,7 @@ void log_freeze(struct log *log, uint64_t *ret_seq)
 	while (log->frozen)
 		log_wait_locked(log);
 	log->frozen = true;
-	while (log->rolling || !log_written_before_locked(log, UINT64_MAX))
+	while (log->rolling || !written_before_locked(log, UINT64_MAX))
 		log_wait_locked(log);
 	*ret_seq = log_end_seq_locked(log);
 	pthread_mutex_unlock(&log->lock);
