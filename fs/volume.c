@@ -50,13 +50,13 @@ static int check_place(const char *dir, struct err *err)
 	if (!d && errno == ENOENT)
 		return 1;
 	if (!d && errno == ENOTDIR)
-		return err_set(err, EEXIST, "'%s' exists and is not a directory", dir);
+		return err_set(err, EEXIST, "it exists and is not a directory");
 	if (!d)
-		return err_set(err, errno, "%s", strerror(errno));
+		return err_set(err, errno, "cannot look into the directory: %s", strerror(errno));
 	while ((e = readdir(d)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			empty = false;
-	closedir(d);
+	(void)closedir(d); /* only read */
 	if (!empty)
 		return err_set(err, EEXIST, "the directory exists and is not empty");
 	return 0;
@@ -142,7 +142,7 @@ static int sync_parent(const char *dir, struct err *err)
 	if (fd < 0 || fsync(fd) < 0)
 		r = err_set(err, errno, "cannot sync the directory above: %s", strerror(errno));
 	if (fd >= 0)
-		close(fd);
+		(void)close(fd); /* only read */
 	return r;
 }
 
@@ -164,7 +164,8 @@ static int lay_out(const char *dir, struct volume_header *header, const struct s
 		r = volume_header_save(header, dir, err);
 	if (r == 0)
 		r = sync_parent(dir, err);
-	if (r < 0)
+	/* -EEXIST: somebody else is laying out a volume here, which is his to keep. */
+	if (r < 0 && r != -EEXIST)
 		remove_made(dir, made);
 	return r;
 }
@@ -287,13 +288,13 @@ int volume_lock(const char *dir, int *ret_fd, struct err *err)
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int r = errno == EWOULDBLOCK ? busy(dir, fd, err)
 					     : err_set(err, errno, "lock: %s", strerror(errno));
-		close(fd);
+		(void)close(fd); /* nothing was written */
 		return r;
 	}
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	/* For people only, so a full disk or read-only media does not stop us. */
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
-		(void)ftruncate(fd, 0);
+		(void)!ftruncate(fd, 0); /* half an id would mislead more than none */
 	*ret_fd = fd;
 	return 0;
 }
