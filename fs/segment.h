@@ -94,7 +94,7 @@ uint64_t segment_room(const struct segment *segment);
 /* Give back the room behind the last record of segment @id, which is not written to any more. */
 void segment_trim(struct segment_table *table, uint32_t id, uint64_t end_off);
 
-/* Bytes of all segment files. */
+/* Bytes of the files of all segments that were held once. */
 uint64_t segment_table_bytes(struct segment_table *table);
 
 #endif

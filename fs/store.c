@@ -141,6 +141,7 @@ int store_checkpoint(struct store *store, struct err *err)
 	if (r == 0) {
 		struct err ignored; /* what could not be unlinked is tried again at the next open */
 
+		atomic_store(&store->checkpoint_number, checkpoint_number(store->checkpoint));
 		below = checkpoint_previous_replay(store->checkpoint);
 		(void)segment_retire_dead(store->table, format_seq_segment(below), &ignored);
 	}
@@ -236,6 +237,7 @@ static int load(struct store *s, const struct secret *data_key, struct replay_re
 			       checkpoint_log(s->checkpoint), ret_replay, err);
 	if (r < 0)
 		return r;
+	atomic_store(&s->checkpoint_number, checkpoint_number(s->checkpoint));
 	s->opened.replayed_records = ret_replay->records;
 	s->opened.replayed_bytes = ret_replay->bytes;
 	(void)snprintf(s->opened.notice, sizeof(s->opened.notice), "%s",
@@ -369,8 +371,6 @@ void store_stats(struct store *store, struct store_stats *ret_stats)
 	st.log_bytes = segment_table_bytes(store->table);
 	st.flushes = store->log ? log_flushes(store->log) : 0;
 	st.writing_stopped = store->log && log_stopped(store->log) != 0;
-	pthread_mutex_lock(&store->checkpoint_lock);
-	st.checkpoint = checkpoint_number(store->checkpoint);
-	pthread_mutex_unlock(&store->checkpoint_lock);
+	st.checkpoint = atomic_load(&store->checkpoint_number);
 	*ret_stats = st;
 }

@@ -99,7 +99,7 @@ int store_checkpoint(struct store *store, struct err *err);
 
 struct store_stats {
 	uint64_t mapped_bytes;	   /* blocks that hold data, times the block size */
-	uint64_t log_bytes;	   /* all records in all segments, as stored */
+	uint64_t log_bytes;	   /* of the files of segments in use, with room made ahead */
 	uint64_t segments;	   /* files */
 	uint64_t checkpoint;	   /* number of the last one */
 	uint64_t flushes;	   /* fsyncs that reached the disk */
@@ -109,6 +109,7 @@ struct store_stats {
 	char notice[256];     /* what was found amiss and got around, "" for nothing */
 };
 
+/* Never waits for I/O of the store. Any thread. */
 void store_stats(struct store *store, struct store_stats *ret_stats);
 
 #endif

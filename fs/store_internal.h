@@ -37,10 +37,11 @@ struct store {
 	struct disk *disk;
 	struct segment_table *table;
 	struct blockmap *map;
-	struct checkpoint *checkpoint; /* guarded by checkpoint_lock */
-	struct log *log;	       /* NULL when read-only */
-	struct crew *crew;	       /* helps with large I/O */
-	struct store_stats opened;     /* what replay found; fixed at open */
+	struct checkpoint *checkpoint;		 /* guarded by checkpoint_lock */
+	atomic_uint_least64_t checkpoint_number; /* of the last one, for who must not wait */
+	struct log *log;			 /* NULL when read-only */
+	struct crew *crew;			 /* helps with large I/O */
+	struct store_stats opened;		 /* what replay found; fixed at open */
 	pthread_mutex_t checkpoint_lock;
 	atomic_uint_least64_t since_checkpoint; /* bytes appended */
 	pthread_mutex_t worker_lock;		/* guards the next three */
