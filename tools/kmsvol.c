@@ -3,8 +3,10 @@
  * own.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "err.h"
 #include "kmsvol_cmd.h"
@@ -62,10 +64,24 @@ static int run(int argc, char **argv)
 	return cmd_wrong(&err);
 }
 
+/* Nothing we open may become a standard stream: the daemon would later close the volume's lock with it. */
+static int fill_standard_fds(struct err *err)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return err_set(err, errno, "'/dev/null': %s", strerror(errno));
+	(void)close(fd); /* nothing was written */
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	int code = run(argc, argv);
 	struct err err;
+	int code = fill_standard_fds(&err) < 0 ? cmd_fail(&err) : run(argc, argv);
 
 	if (fflush(stdout) != 0 && code == CMD_DONE) {
 		(void)err_set(&err, errno, "standard output: %s", strerror(errno));
