@@ -22,6 +22,8 @@
 #define MCL_ONFAULT 4
 #endif
 
+#define OPEN_FILES_WANTED 65536 /* segments, with a lot to spare; nothing here counts through fds */
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -30,8 +32,20 @@
 #endif
 #endif
 
+/* A large volume has more segments than the usual soft limit of 1,024 lets us open. */
+static void raise_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= OPEN_FILES_WANTED)
+		return;
+	limit.rlim_cur = limit.rlim_max < OPEN_FILES_WANTED ? limit.rlim_max : OPEN_FILES_WANTED;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* opening says so where it is not enough */
+}
+
 void daemon_harden(void)
 {
+	raise_open_files();
 #ifndef SANITIZED
 	const struct rlimit none = {0, 0};
 
@@ -54,7 +68,7 @@ int daemon_foreground(daemon_run *run, void *arg, struct err *err)
 	return run(arg, nothing, NULL, err);
 }
 
-/* What the child tells its parent. One write, shorter than a pipe holds. */
+/* What the child tells its parent. One write, shorter than a pipe holds; read until it is whole. */
 struct word {
 	int r;
 	struct err err;
@@ -114,17 +128,21 @@ static void child(daemon_run *run, void *arg, int fd)
 static int listen_to(pid_t pid, int fd, struct err *err)
 {
 	struct word word;
-	ssize_t n;
+	size_t got = 0;
 	int status = 0;
 
-	do
-		n = read(fd, &word, sizeof(word));
-	while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)sizeof(word) && word.r == 0)
+	while (got < sizeof(word)) {
+		ssize_t n = read(fd, (char *)&word + got, sizeof(word) - got);
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			break;
+		got += n > 0 ? (size_t)n : 0;
+	}
+	if (got == sizeof(word) && word.r == 0)
 		return 0;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (n != (ssize_t)sizeof(word))
+	if (got != sizeof(word))
 		return err_set(err, EIO, "the daemon died at its start (%s %d)",
 			       WIFSIGNALED(status) ? "signal" : "exit",
 			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));

@@ -19,7 +19,8 @@ int daemon_background(daemon_run *run, void *arg, struct err *err);
 /*
  * No core files and no debugger of the same user, memory locked where that is allowed, and marked as a
  * process that writes back memory (prctl(PR_SET_IO_FLUSHER)), so that it does not wait for itself below
- * a loop device. What is not allowed is left out. Not in sanitizer builds.
+ * a loop device. As many open files as a large volume has segments. What is not allowed is left out;
+ * in sanitizer builds all but the open files.
  */
 void daemon_harden(void);
 

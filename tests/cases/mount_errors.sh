@@ -69,4 +69,12 @@ ok 'unmount takes it away' "$KMSVOL" unmount D
 not_ok 'nothing is mounted any more' mountpoint -q D
 ok 'and the volume mounts' "$KMSVOL" mount V D
 ok 'and unmounts' "$KMSVOL" unmount D
+
+# --- without standard streams, whose places the volume's lock must not get
+ok 'it mounts with standard input and output closed' eval '"$KMSVOL" mount V D <&- >&-'
+pid=$("$KMSVOL" status V --json | jq .pid)
+refused 1 "^kmsvol: volume '[^']*V': in use by process $pid" "$KMSVOL" mount V D2
+ok 'it may open as many files as a large volume has segments' \
+	awk '/^Max open files/ { exit !($4 >= 65536 || $4 == $5) }' "/proc/$pid/limits"
+ok 'and unmounts after that' "$KMSVOL" unmount D
 done_testing
