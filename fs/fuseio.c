@@ -200,8 +200,11 @@ static void execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fu
 		reply_good(io, req, call, buffer, pos);
 		return;
 	}
-	if (r != -ENXIO) /* a seek that found nothing is no failure */
-		say_failure(io, call->op, -r, err.num ? err.msg : strerror(-r));
+	if (r == -ENXIO) { /* a seek that found nothing is no failure */
+		(void)fuse_reply_err(req, ENXIO);
+		return;
+	}
+	say_failure(io, call->op, -r, err.num ? err.msg : strerror(-r));
 	reply_error(io, req, -r);
 }
 
