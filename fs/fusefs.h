@@ -46,7 +46,8 @@ int fusefs_ended_fd(const struct fusefs *fusefs);
 
 /*
  * Ask the kernel to unmount, as umount(8) would: -EBUSY while it is in use. With @force it vanishes from
- * the tree at once, and who still has it open gets ENOTCONN after fusefs_stop(). From any thread.
+ * the tree at once, and who still has it open gets ENOTCONN after fusefs_stop(). -EBUSY in both cases
+ * when another mount lies over it. From any thread.
  */
 int fusefs_unmount(struct fusefs *fusefs, bool force, struct err *err);
 

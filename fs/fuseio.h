@@ -1,6 +1,6 @@
 /*
- * Requests on `disk`: passed through the gate to the store, or kept waiting there, and answered. Beside
- * fusefs and main the one file that knows libfuse.
+ * Requests on `disk`: passed through the gate to the store, or kept waiting there, and answered. With
+ * fusefs and fuseloop one of the three files that know libfuse.
  */
 #ifndef FS_FUSEIO_H
 #define FS_FUSEIO_H

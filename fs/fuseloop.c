@@ -30,17 +30,17 @@
 #include "err.h"
 #include "fusefs_ops.h"
 #include "fuseio.h"
+#include "mountinfo.h"
 #include "say.h"
 #include "secret.h"
 #include "status.h"
 
-#define THREADS	       10
-#define BUFFER_ALIGN   4096
-#define RECEIVE_BYTES  (FUSEIO_MAX + 4096) /* what libfuse allocates for one request */
-#define NUDGE_MS       5
-#define FORGET_MS      5000 /* then a thread is busy for good, and that is said */
-#define INVALIDATE_MS  5000
-#define MOUNTINFO_FILE "/proc/self/mountinfo"
+#define THREADS	      10
+#define BUFFER_ALIGN  4096
+#define RECEIVE_BYTES (FUSEIO_MAX + 4096) /* what libfuse allocates for one request */
+#define NUDGE_MS      5
+#define FORGET_MS     5000 /* then a thread is busy for good, and that is said */
+#define INVALIDATE_MS 5000
 
 extern char **environ;
 
@@ -291,27 +291,31 @@ int fusefs_ended_fd(const struct fusefs *fusefs)
 	return fusefs->ended_fd;
 }
 
-/* Is our mount, and not another one at the same place, still in the tree? */
-static bool still_mounted(const struct fusefs *fs)
+/* What the mount table says of our mount. */
+struct whereabouts {
+	const struct fusefs *fs;
+	bool mounted; /* somewhere in the tree */
+	bool covered; /* another one lies on top of it at its place */
+};
+
+static int note_mount(const struct mountinfo_entry *e, void *arg)
 {
-	FILE *f = fopen(MOUNTINFO_FILE, "re");
-	char *line = NULL;
-	size_t cap = 0;
-	bool found = false;
+	struct whereabouts *w = arg;
+	bool ours = makedev(e->major, e->minor) == w->fs->dev;
 
-	if (!f || fs->dev == 0) {
-		if (f)
-			(void)fclose(f);
-		return true; /* not known: let the kernel say */
-	}
-	while (!found && getline(&line, &cap, f) > 0) {
-		unsigned a, b;
+	w->mounted |= ours;
+	if (strcmp(e->mountpoint, w->fs->setup.mountpoint) == 0)
+		w->covered = !ours; /* the last one is the one on top */
+	return 0;
+}
 
-		found = sscanf(line, "%*u %*u %u:%u", &a, &b) == 2 && makedev(a, b) == fs->dev;
-	}
-	free(line);
-	(void)fclose(f);
-	return found;
+static struct whereabouts find_mount(const struct fusefs *fs)
+{
+	struct whereabouts w = {.fs = fs};
+
+	if (fs->dev == 0 || mountinfo_each(note_mount, &w, NULL) < 0)
+		return (struct whereabouts){.mounted = true}; /* not known: let the kernel say */
+	return w;
 }
 
 /* umount without root: fusermount3 does it. */
@@ -335,15 +339,19 @@ static int fusermount(const char *mountpoint, bool lazy)
 int fusefs_unmount(struct fusefs *fusefs, bool force, struct err *err)
 {
 	const char *dir = fusefs->setup.mountpoint;
+	struct whereabouts at = find_mount(fusefs);
 	int r;
 
-	if (!still_mounted(fusefs))
+	if (!at.mounted)
 		return 0;
+	if (at.covered)
+		return err_set(err, EBUSY, "cannot unmount '%s': something is mounted over it",
+			       dir);
 	if (geteuid() == 0)
-		r = umount2(dir, force ? MNT_DETACH : UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+		r = umount2(dir, UMOUNT_NOFOLLOW | (force ? MNT_DETACH : 0)) < 0 ? -errno : 0;
 	else
 		r = fusermount(dir, force);
-	if (r < 0 && still_mounted(fusefs))
+	if (r < 0 && find_mount(fusefs).mounted)
 		return err_set(err, -r, "cannot unmount '%s': %s", dir, strerror(-r));
 	return 0;
 }

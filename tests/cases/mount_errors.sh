@@ -77,4 +77,15 @@ refused 1 "^kmsvol: volume '[^']*V': in use by process $pid" "$KMSVOL" mount V D
 ok 'it may open as many files as a large volume has segments' \
 	awk '/^Max open files/ { exit !($4 >= 65536 || $4 == $5) }' "/proc/$pid/limits"
 ok 'and unmounts after that' "$KMSVOL" unmount D
+
+# --- what lies over a mount is not the daemon's to take away
+if [ "$(id -u)" = 0 ] && "$KMSVOL" mount V D && mount -t tmpfs none D 2>/dev/null; then
+	later umount -l D
+	pid=$("$KMSVOL" status V --json | jq .pid)
+	kill -TERM "$pid"
+	wait_for 10 gone -0 "$pid"
+	is 'a mount over it stays when the daemon ends' "$(stat -f -c %T D)" tmpfs
+	umount D
+	ok 'and the dead one below goes' "$KMSVOL" unmount D
+fi
 done_testing
