@@ -13,6 +13,7 @@ struct keywatch_config keywatch_config_default(void)
 		.reaction = KEYWATCH_HANG,
 		.check_interval_ms = 60 * 1000,
 		.kms_outage_grace_ms = 15 * 60 * 1000,
+		.terminal_after_ms = 7 * 24 * 60 * 60 * 1000ULL,
 	};
 }
 

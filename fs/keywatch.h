@@ -36,7 +36,10 @@ struct keywatch_config {
 	uint64_t terminal_after_ms; /* in INACCESSIBLE_RECOVERABLE; 0: never */
 };
 
-/* Defaults for kmsvol mount: hang, a check a minute, no grace, 15 minutes for an outage of KMS. */
+/*
+ * Defaults for kmsvol mount: hang, a check a minute, no grace, 15 minutes for an outage of KMS, 7 days
+ * without the key until it is given up.
+ */
 struct keywatch_config keywatch_config_default(void);
 
 #define KEYWATCH_NEVER UINT64_MAX
