@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,6 +309,12 @@ void control_stop(struct control *control)
 
 #define CLIENT_TIMEOUT_S 30 /* an unmount may take a while */
 
+/* A reply is a line; less is the work of a daemon that died. */
+static bool is_whole(const struct buf *reply)
+{
+	return reply->len && reply->bytes[reply->len - 1] == '\n';
+}
+
 static int exchange(int fd, const char *line, size_t len, struct buf *ret_reply)
 {
 	char bytes[4096];
@@ -330,7 +337,7 @@ static int exchange(int fd, const char *line, size_t len, struct buf *ret_reply)
 		if (n < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
 		if (n == 0)
-			return ret_reply->len ? 0 : -ECONNRESET;
+			return is_whole(ret_reply) ? 0 : -ECONNRESET;
 		r = buf_append(ret_reply, bytes, (size_t)n);
 		if (r < 0)
 			return r;
