@@ -194,10 +194,10 @@ static int ending_begin(const char *volume_dir, struct ending *ret_ending, struc
 		path = NULL;
 		return err_set(err, ENOMEM, "volume '%s': out of memory", volume_dir);
 	}
-	ret_ending->lock = open(path, O_RDONLY | O_CLOEXEC);
+	/* The directory may be another user's, who may have put anything there. */
+	ret_ending->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (ret_ending->lock < 0 && errno != ENOENT && errno != ENOTDIR && errno != EIO &&
-	    errno !=
-		    ESTALE) /* these: its directory is out of reach, there is nothing to wait for */
+	    errno != ESTALE) /* these: it is out of reach, there is nothing to wait for */
 		return err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
 	if (ret_ending->lock >= 0)
 		ret_ending->process = holder(ret_ending->lock);

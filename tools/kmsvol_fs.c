@@ -53,8 +53,15 @@ static int run(const char *const argv[], char *ret_output, struct err *err)
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
-	if (pid < 0)
-		return err_set(err, errno, "%s: cannot run it: %s", argv[0], strerror(errno));
+	if (pid < 0) {
+		int num = errno;
+
+		if (ret_output) {
+			(void)close(pipefd[0]); /* nothing was written */
+			(void)close(pipefd[1]);
+		}
+		return err_set(err, num, "%s: cannot run it: %s", argv[0], strerror(num));
+	}
 	if (ret_output) {
 		close(pipefd[1]);
 		while (len < OUTPUT_MAX - 1 &&

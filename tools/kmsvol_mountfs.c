@@ -62,7 +62,7 @@ static int set_place(struct job *job, struct err *err)
 	if (asprintf(&p->record, "%s/%s.json", PLACE_RUN_DIR, id) < 0)
 		p->record = NULL;
 	if (!p->volume_dir || !p->mountpoint || !p->fuse_dir || !p->record)
-		return err_set(err, ENOMEM, "volume '%s': out of memory", p->volume_dir);
+		return err_set(err, ENOMEM, "volume '%s': out of memory", job->options->volume_dir);
 	return 0;
 }
 

@@ -199,7 +199,7 @@ int place_record_save(const struct place *place, struct err *err)
 	AUTO(freep) char *text = NULL;
 	AUTO(freep) char *temporary = NULL;
 	FILE *f;
-	int r = 0;
+	int fd, r = 0;
 
 	if (obj && (kms_json_set_str(obj, "volume_dir", place->volume_dir) |
 		    kms_json_set_str(obj, "fuse_dir", place->fuse_dir) |
@@ -210,9 +210,15 @@ int place_record_save(const struct place *place, struct err *err)
 		temporary = NULL;
 		return err_set(err, ENOMEM, "'%s': out of memory", place->record);
 	}
-	f = fopen(temporary, "we");
-	if (!f)
-		return err_set(err, errno, "'%s': %s", temporary, strerror(errno));
+	/* Root acts on it later: writable by root alone, whatever the umask. */
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!f) {
+		r = err_set(err, errno, "'%s': %s", temporary, strerror(errno));
+		if (fd >= 0)
+			(void)close(fd); /* nothing was written */
+		return r;
+	}
 	if (fprintf(f, "%s\n", text) < 0)
 		r = -EIO;
 	if (fclose(f) != 0 || (r == 0 && rename(temporary, place->record) < 0))
