@@ -93,7 +93,12 @@ static int posix_sync(struct disk_file *file)
 
 static int posix_allocate(struct disk_file *file, uint64_t off, uint64_t len)
 {
-	return -posix_fallocate(fd_of(file), (off_t)off, (off_t)len);
+	int num;
+
+	do /* a signal may wake this thread at any time */
+		num = posix_fallocate(fd_of(file), (off_t)off, (off_t)len);
+	while (num == EINTR);
+	return -num;
 }
 
 static int posix_truncate(struct disk_file *file, uint64_t len)
