@@ -264,7 +264,7 @@ static void handle_locked(struct watch *w, enum keywatch_event event)
 	while (more && !w->quit) {
 		enum keywatch_state from = w->key.state;
 		unsigned actions = keywatch_step(&w->setup.config, &w->key, event,
-						 clock_monotonic_ms(), (uint32_t)random());
+						 clock_monotonic_ms(), arc4random());
 
 		pthread_mutex_unlock(&w->lock);
 		act(w, actions);
