@@ -238,6 +238,7 @@ static int prepare(struct exchange *x, const struct kms_http_request *request)
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L); /* do not wait for a resolver that hangs */
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's headers are not KMS's */
 	SET(CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
 	SET(CURLOPT_USERAGENT, "kmsvol/" KMSVOL_VERSION);
