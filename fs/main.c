@@ -26,6 +26,7 @@
 #include "gate.h"
 #include "kms.h"
 #include "kms_json.h"
+#include "mountinfo.h"
 #include "say.h"
 #include "secret.h"
 #include "status.h"
@@ -347,15 +348,6 @@ static int serve(struct mounted *m, void (*ready)(void *arg), void *arg, struct 
 	return r < 0 ? err_prefix(err, "volume '%s'", m->volume_dir) : 0;
 }
 
-/* Is @path @dir or below it? Both absolute and without links. */
-static bool is_within(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 &&
-	       (path[n] == '/' || path[n] == '\0' || strcmp(dir, "/") == 0);
-}
-
 static int resolve(struct mounted *m, struct err *err)
 {
 	const struct mount_options *o = m->options;
@@ -369,7 +361,8 @@ static int resolve(struct mounted *m, struct err *err)
 		return err_set(err, errno, "mount at '%s': %s", o->mountpoint, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "mount at '%s': not a directory", o->mountpoint);
-	if (is_within(m->mountpoint, m->volume_dir) || is_within(m->volume_dir, m->mountpoint))
+	if (mountinfo_is_within(m->mountpoint, m->volume_dir) ||
+	    mountinfo_is_within(m->volume_dir, m->mountpoint))
 		return err_set(err, EINVAL, "mount at '%s': it would hide the volume '%s'",
 			       o->mountpoint, o->volume_dir);
 	return 0;

@@ -11,6 +11,14 @@
 
 #define MOUNTPOINT_FIELD 5 /* counted from 1; then options, optional fields, "-", type, source */
 
+bool mountinfo_is_within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 &&
+	       (path[n] == '/' || path[n] == '\0' || strcmp(dir, "/") == 0);
+}
+
 static bool octal(const char *p)
 {
 	return p[0] >= '0' && p[0] <= '3' && p[1] >= '0' && p[1] <= '7' && p[2] >= '0' &&
@@ -76,6 +84,6 @@ int mountinfo_each(int (*fn)(const struct mountinfo_entry *entry, void *arg), vo
 	if (r == 0 && ferror(f))
 		r = err_set(err, EIO, "/proc/self/mountinfo: cannot read");
 	free(line);
-	fclose(f);
+	(void)fclose(f); /* only read */
 	return r;
 }

@@ -2,6 +2,8 @@
 #ifndef FS_MOUNTINFO_H
 #define FS_MOUNTINFO_H
 
+#include <stdbool.h>
+
 struct err;
 
 /* What our own mounts are called; their source is the volume's directory, as realpath(3) has it. */
@@ -20,6 +22,9 @@ struct mountinfo_entry {
  */
 int mountinfo_each(int (*fn)(const struct mountinfo_entry *entry, void *arg), void *arg,
 		   struct err *err);
+
+/* Is @path @dir itself or below it? Both absolute and without links; only names are compared. */
+bool mountinfo_is_within(const char *path, const char *dir);
 
 /* Undo the octal escapes of mountinfo (space, tab, newline, backslash) in place. */
 void mountinfo_unescape(char *text);

@@ -22,7 +22,7 @@ void bytes_to_hex(const uint8_t *bytes, size_t len, char *ret_text)
 	ret_text[2 * len] = '\0';
 }
 
-static int hex_digit(char c)
+int bytes_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -38,10 +38,11 @@ int bytes_from_hex(const char *text, uint8_t *ret_bytes, size_t len)
 	if (strlen(text) != 2 * len)
 		return -EINVAL;
 	for (size_t i = 0; i < 2 * len; i++)
-		if (hex_digit(text[i]) < 0)
+		if (bytes_hex_digit(text[i]) < 0)
 			return -EINVAL;
 	for (size_t i = 0; i < len; i++)
-		ret_bytes[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+		ret_bytes[i] = (uint8_t)(bytes_hex_digit(text[2 * i]) << 4 |
+					 bytes_hex_digit(text[2 * i + 1]));
 	return 0;
 }
 

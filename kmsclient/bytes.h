@@ -52,6 +52,9 @@ static inline uint64_t get_be64(const uint8_t *p)
 /* Lower-case hex of @len bytes into @ret_text, which has room for 2 * @len + 1. */
 void bytes_to_hex(const uint8_t *bytes, size_t len, char *ret_text);
 
+/* The value of a hex digit of either case, -1 for none. */
+int bytes_hex_digit(char c);
+
 /* Exactly 2 * @len hex digits (either case) and the end of @text into @ret_bytes; else -EINVAL. */
 int bytes_from_hex(const char *text, uint8_t *ret_bytes, size_t len);
 

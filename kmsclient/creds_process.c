@@ -12,7 +12,6 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -25,14 +24,6 @@
 #define OUTPUT_MAX   65536
 #define WAIT_STEP_MS 10
 #define PROCESS	     "the AWS profile's credential_process"
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on Linux */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int spawn(const char *command, int out_fd, pid_t *ret_pid)
 {
@@ -73,7 +64,7 @@ static int read_output(const struct stop *stop, int fd, int64_t end_ms, struct b
 	while (r == 0) {
 		struct pollfd p[] = {{.fd = fd, .events = POLLIN},
 				     {.fd = stop->fd, .events = POLLIN}};
-		int64_t left = end_ms - now_ms();
+		int64_t left = end_ms - stop_now_ms();
 		ssize_t n;
 
 		if (left <= 0)
@@ -108,7 +99,7 @@ static int reap(const struct stop *stop, pid_t pid, int64_t end_ms, int *ret_sta
 			*ret_status = 0;
 			return 0;
 		}
-		if (now_ms() >= end_ms)
+		if (stop_now_ms() >= end_ms)
 			return -ETIMEDOUT;
 		if (stop_sleep(stop, WAIT_STEP_MS))
 			return -ECANCELED;
@@ -117,7 +108,7 @@ static int reap(const struct stop *stop, pid_t pid, int64_t end_ms, int *ret_sta
 
 static int run(struct creds_ask *ask, const char *command, struct buf *out, struct err *err)
 {
-	int64_t end_ms = now_ms() + ask->process_limit_ms;
+	int64_t end_ms = stop_now_ms() + ask->process_limit_ms;
 	int fds[2], status = 0, r;
 	pid_t pid = -1;
 

@@ -130,14 +130,6 @@ static int canonical_path(const char *path, struct buf *out, struct err *err)
 	return r < 0 ? err_set(err, -r, "canonical path") : 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decode %XX (once) and encode again, so that both spellings of a byte come out as one. */
 static int append_recoded(struct buf *out, const char *text, size_t len)
 {
@@ -146,9 +138,10 @@ static int append_recoded(struct buf *out, const char *text, size_t len)
 	for (size_t i = 0; i < len && r == 0; i++) {
 		char c = text[i];
 
-		if (c == '%' && i + 2 < len && hex_value(text[i + 1]) >= 0 &&
-		    hex_value(text[i + 2]) >= 0) {
-			c = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
+		if (c == '%' && i + 2 < len && bytes_hex_digit(text[i + 1]) >= 0 &&
+		    bytes_hex_digit(text[i + 2]) >= 0) {
+			c = (char)(bytes_hex_digit(text[i + 1]) << 4 |
+				   bytes_hex_digit(text[i + 2]));
 			i += 2;
 		}
 		r = append_encoded(out, &c, 1);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -49,7 +48,7 @@ bool stop_raised(const struct stop *stop)
 	return poll(&p, 1, 0) > 0;
 }
 
-static int64_t now_ms(void)
+int64_t stop_now_ms(void)
 {
 	struct timespec t;
 
@@ -59,11 +58,11 @@ static int64_t now_ms(void)
 
 bool stop_sleep(const struct stop *stop, unsigned ms)
 {
-	int64_t end = now_ms() + ms;
+	int64_t end = stop_now_ms() + ms;
 
 	for (;;) {
 		struct pollfd p = {.fd = stop->fd, .events = POLLIN};
-		int64_t left = end - now_ms();
+		int64_t left = end - stop_now_ms();
 
 		if (poll(&p, 1, left > 0 ? (int)left : 0) > 0)
 			return true;

@@ -6,6 +6,7 @@
 #define KMSCLIENT_STOP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct err;
 
@@ -21,6 +22,9 @@ void stop_done(struct stop *stop);
 void stop_raise(struct stop *stop);
 void stop_lower(struct stop *stop);
 bool stop_raised(const struct stop *stop);
+
+/* The clock of stop_sleep(): monotonic milliseconds. */
+int64_t stop_now_ms(void);
 
 /* Wait @ms milliseconds, or until the signal is raised: true then. */
 bool stop_sleep(const struct stop *stop, unsigned ms);

@@ -21,6 +21,7 @@
 #include "bytes.h"
 #include "err.h"
 #include "kmsvol_loop.h"
+#include "mountinfo.h"
 #include "secret.h"
 
 #define USERS_SHOWN	3
@@ -34,12 +35,11 @@ static bool leads_below(int proc, const char *name, const char *dir)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(proc, name, target, sizeof(target) - 1);
-	size_t len = strlen(dir);
 
 	if (n < 0)
 		return false;
 	target[n] = '\0';
-	return strncmp(target, dir, len) == 0 && (!target[len] || target[len] == '/');
+	return mountinfo_is_within(target, dir);
 }
 
 static bool uses(const char *pid, const char *dir)

@@ -14,6 +14,7 @@
 #include "kmsvol_fs.h"
 #include "kmsvol_mountfs.h"
 #include "mount.h"
+#include "mountinfo.h"
 #include "secret.h"
 #include "volume.h"
 
@@ -28,14 +29,6 @@ static const char help[] = "Mount the volume VOL: DIR shows it as the file DIR/d
 /* In the order of enum keywatch_reaction. */
 static const char *const reactions[] = {"none", "read-only", "error", "hang", NULL};
 static const char *const recoveries[] = {"auto", "manual", NULL};
-
-/* 1 when @inner is @outer or below it; both absolute. */
-static bool lies_in(const char *inner, const char *outer)
-{
-	size_t n = strlen(outer);
-
-	return strncmp(inner, outer, n) == 0 && (!inner[n] || inner[n] == '/' || n == 1);
-}
 
 /* Both directories as absolute paths; the caller frees. */
 static int check_places(const char *vol, const char *dir, char **ret_vol, char **ret_dir,
@@ -56,7 +49,8 @@ static int check_places(const char *vol, const char *dir, char **ret_vol, char *
 			       strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "mount point '%s': not a directory", dir);
-	if (lies_in(absolute_vol, absolute_dir) || lies_in(absolute_dir, absolute_vol))
+	if (mountinfo_is_within(absolute_vol, absolute_dir) ||
+	    mountinfo_is_within(absolute_dir, absolute_vol))
 		return err_set(err, EINVAL,
 			       "mount point '%s': it and the volume's directory '%s' may not be "
 			       "inside each other",
