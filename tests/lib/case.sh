@@ -247,11 +247,6 @@ start() {
 	later end_process "$STARTED"
 }
 
-# The aws command of Debian 12 does not know AWS_ENDPOINT_URL.
-aws() {
-	command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
-}
-
 # start_kmsd [OPTION]...: a KMS on a free port, and the environment of a client that may use it.
 # Sets KMSD_PID, KMSD_DIR, KMSD_PORT.
 start_kmsd() {
