@@ -27,7 +27,7 @@ struct log_claim {
 
 /* Where a record goes. */
 struct log_place {
-	struct segment *segment; /* held until log_done() */
+	struct segment *segment; /* stays open until log_done() */
 	uint64_t off;		 /* in the segment's file */
 	uint64_t seq;
 	uint64_t durable; /* for its header */

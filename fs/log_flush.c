@@ -3,11 +3,8 @@
  * time; those that wait for it find afterwards that it covered them too.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "disk.h"
 #include "err.h"

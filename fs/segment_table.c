@@ -6,17 +6,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 
 #include "disk.h"
 #include "err.h"
-#include "format.h"
 #include "hkdf.h"
 #include "mac.h"
 #include "secret.h"
