@@ -146,17 +146,47 @@ static int sync_parent(const char *dir, struct err *err)
 	return r;
 }
 
+/*
+ * Whoever makes a volume holds a lock on its directory, so that of two at a time only one fills it, and
+ * cleans it up when that fails.
+ */
+static int claim_directory(const char *dir, int *ret_fd, struct err *err)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat held, there;
+	int r = 0;
+
+	if (fd < 0)
+		return err_set(err, errno, "cannot open the directory: %s", strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		r = errno == EWOULDBLOCK
+			    ? err_set(err, EBUSY, "another process is making a volume there")
+			    : err_set(err, errno, "cannot lock the directory: %s", strerror(errno));
+	else if (fstat(fd, &held) < 0 || stat(dir, &there) < 0)
+		r = err_set(err, errno, "%s", strerror(errno));
+	else if (held.st_dev != there.st_dev || held.st_ino != there.st_ino)
+		r = err_set(err, EBUSY, "another process has replaced the directory");
+	else
+		r = check_place(dir, err); /* once more: KMS took its time */
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
 static int lay_out(const char *dir, struct volume_header *header, const struct secret *data_key,
 		   struct err *err)
 {
 	bool made = mkdir(dir, 0700) == 0;
-	int r;
+	int fd = -1, r;
 
 	if (!made && errno != EEXIST)
 		return err_set(err, errno, "cannot make the directory: %s", strerror(errno));
-	r = check_place(dir, err); /* once more: KMS took its time */
+	r = claim_directory(dir, &fd, err);
 	if (r < 0)
-		return r;
+		return r; /* what is there is not ours */
 	r = volume_seal_set(header, data_key, err);
 	if (r == 0)
 		r = store_create(dir, &header->geometry, data_key, err);
@@ -167,6 +197,7 @@ static int lay_out(const char *dir, struct volume_header *header, const struct s
 	/* -EEXIST: somebody else is laying out a volume here, which is his to keep. */
 	if (r < 0 && r != -EEXIST)
 		remove_made(dir, made);
+	close(fd);
 	return r;
 }
 
