@@ -97,6 +97,7 @@ static void *worker_main(void *arg)
 
 		if (round != atomic_load(&w->forgot)) {
 			wipe_buffers(w);
+			secret_wipe_stack();
 			atomic_store(&w->forgot, round);
 		}
 		n = fuse_session_receive_buf(fs->session, &w->received);
@@ -456,6 +457,7 @@ void fusefs_forget(void *fusefs)
 	uint64_t until = clock_monotonic_ms() + FORGET_MS;
 
 	fuseio_forget(&fs->io);
+	secret_wipe_stack(); /* of the watch's thread, which executes what has waited */
 	for (size_t i = 0; i < fs->started; i++) {
 		struct worker *w = &fs->workers[i];
 

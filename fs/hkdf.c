@@ -33,6 +33,7 @@ int hkdf_sha256(const struct secret *key, const uint8_t *salt, size_t salt_len, 
 		done = EVP_KDF_derive(ctx, ret, ret_len, params) == 1;
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
+	secret_wipe_stack();
 	if (!done) {
 		OPENSSL_cleanse(ret, ret_len);
 		return err_set(err, EIO, "cannot derive the key '%s': libcrypto failed", label);

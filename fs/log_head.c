@@ -11,6 +11,7 @@
 #include "disk.h"
 #include "err.h"
 #include "log_internal.h"
+#include "secret.h"
 #include "segment.h"
 
 #define ROOM_STEP (16u << 20) /* bytes allocated ahead of the head at a time */
@@ -226,5 +227,6 @@ void *log_keep_ahead(void *arg)
 			idle_locked(log, r < 0);
 	}
 	pthread_mutex_unlock(&log->lock);
+	secret_wipe_stack(); /* the C library keeps the stacks of ended threads */
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 
 #include "err.h"
+#include "secret.h"
 
 struct mac {
 	EVP_MAC_CTX *keyed; /* fixed at mac_new() */
@@ -32,6 +33,7 @@ int mac_new(const uint8_t *key, struct mac **ret_mac, struct err *err)
 		mac_free(m);
 		return err_set(err, EIO, "HMAC key: libcrypto failed");
 	}
+	secret_wipe_stack();
 	*ret_mac = m;
 	return 0;
 }

@@ -178,6 +178,7 @@ static void *write_checkpoints(void *arg)
 		pthread_mutex_lock(&store->thread_lock);
 	}
 	pthread_mutex_unlock(&store->thread_lock);
+	secret_wipe_stack(); /* the C library keeps the stacks of ended threads */
 	return NULL;
 }
 
@@ -302,6 +303,7 @@ int store_open_on(struct disk *disk, const struct store_geometry *geometry,
 		r = load(s, data_key, &replay, err);
 	if (r == 0 && !read_only)
 		r = begin_writing(s, &replay, err);
+	secret_wipe_stack(); /* of what replay has decrypted */
 	if (r < 0) {
 		destroy(s);
 		return r;
@@ -359,6 +361,7 @@ int store_close(struct store *store, struct err *err)
 		(void)segment_drop_recycled(store->table); /* all of them may go */
 	}
 	destroy(store);
+	secret_wipe_stack();
 	return r;
 }
 

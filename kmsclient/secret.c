@@ -11,6 +11,8 @@
 
 #include "err.h"
 
+#define STACK_BYTES (32 * 1024) /* deeper than libcrypto and the dynamic linker go */
+
 struct secret {
 	uint8_t *bytes;
 	size_t len;
@@ -86,4 +88,11 @@ const uint8_t *secret_cbytes(const struct secret *secret)
 size_t secret_len(const struct secret *secret)
 {
 	return secret->len;
+}
+
+__attribute__((noinline)) void secret_wipe_stack(void)
+{
+	uint8_t below[STACK_BYTES];
+
+	OPENSSL_cleanse(below, sizeof(below));
 }

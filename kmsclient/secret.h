@@ -33,4 +33,10 @@ uint8_t *secret_bytes(struct secret *secret);
 const uint8_t *secret_cbytes(const struct secret *secret);
 size_t secret_len(const struct secret *secret);
 
+/*
+ * Wipe what calls that have returned left on this thread's stack: libcrypto spills keys and plaintext
+ * to it and does not clean up.
+ */
+void secret_wipe_stack(void);
+
 #endif
