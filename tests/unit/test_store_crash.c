@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "err.h"
 #include "history.h"
 #include "memdisk.h"
@@ -238,6 +239,52 @@ static void every_operation_may_be_the_last(void **state)
 	}
 }
 
+/* The process is killed here and the newest root is damaged: the other leads to everything as well. */
+static void check_older_root(struct run *run)
+{
+	struct memdisk *copy = memdisk_kill(run->disk);
+	uint8_t *roots[] = {memdisk_bytes(copy, "root.0", NULL),
+			    memdisk_bytes(copy, "root.1", NULL)};
+	bool second = get_be64(roots[1] + 48) > get_be64(roots[0] + 48); /* their numbers */
+	struct store *store;
+	struct err err;
+
+	roots[second][70] ^= 1;
+	if (store_open_on(memdisk_disk(copy), &run->geometry, run->key, true, &store, &err) < 0)
+		RUN_FAIL(run, "open by the older root: %s", err.msg);
+	if (history_read_all(run->history, store, run->bytes[0], &err) < 0)
+		RUN_FAIL(run, "read by the older root: %s", err.msg);
+	if (history_match(run->history, run->bytes[0], history_steps(run->history)) < 0)
+		RUN_FAIL(run, "the older root does not lead to all that was done");
+	(void)store_close(store, &err); /* read-only: there is nothing to go wrong */
+	memdisk_free(copy);
+}
+
+static void older_root_leads_to_everything_at_any_time(void **state)
+{
+	uint64_t seed = history_seed(), renames = 0;
+	unsigned count = history_env("CRASH_ROOT_HISTORIES", 12, 2);
+
+	(void)state;
+	for (unsigned i = 0; i < count; i++) {
+		struct run run;
+
+		run_begin(&run, seed + i, BLOCKCRYPT_AES_256_GCM, 3 * MIB);
+		for (unsigned k = 0; k < 150; k++) {
+			struct err err = {0};
+
+			if (history_random_step(run.history, run.store, 3 * MIB, &err) < 0 ||
+			    (any(&run, 5) == 0 && store_checkpoint(run.store, &err) < 0))
+				RUN_FAIL(&run, "%s", err.msg);
+			if (any(&run, 4) == 0)
+				check_older_root(&run);
+		}
+		renames += memdisk_count(run.disk, MEMDISK_RENAME);
+		run_end(&run);
+	}
+	assert_true(renames > 0); /* segments were written anew, else this shows little */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +292,7 @@ int main(void)
 		cmocka_unit_test(crashed_volume_is_a_prefix_with_all_flushed_xts),
 		cmocka_unit_test(crashed_volume_is_a_prefix_across_segments),
 		cmocka_unit_test(every_operation_may_be_the_last),
+		cmocka_unit_test(older_root_leads_to_everything_at_any_time),
 	};
 
 	return cmocka_run_group_tests_name("store_crash", tests, NULL, NULL);

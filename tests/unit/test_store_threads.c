@@ -301,11 +301,70 @@ static void threads_without_a_crash_lose_nothing(void **state)
 	one_world(seed, OPS_MAX - 1, UINT64_MAX);
 }
 
+#define SECTOR	  512u
+#define SECTORS	  (BS / SECTOR)
+#define ROUNDS	  400
+#define RACERS	  4
+#define CONTESTED 3 /* the block that all write parts of */
+
+struct racer {
+	struct store *store;
+	unsigned number;
+};
+
+/* Count up in sectors of our own of a block that others write, and read back what we wrote. */
+static void *race(void *arg)
+{
+	struct racer *r = arg;
+	uint64_t off = CONTESTED * BS + r->number * SECTOR * (SECTORS / RACERS);
+	uint8_t buf[SECTOR], back[SECTOR];
+	struct err err;
+
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		memset(buf, (int)(i % 251 + 1), sizeof(buf));
+		if (store_write(r->store, off, SECTOR, buf, &err) < 0 ||
+		    store_read(r->store, off, SECTOR, back, &err) < 0)
+			return err.msg[0] ? "failed" : "failed without a sentence";
+		if (memcmp(buf, back, SECTOR) != 0)
+			return "another thread's write to the same block undid ours";
+	}
+	return NULL;
+}
+
+static void parts_of_one_block_written_at_once_are_all_there(void **state)
+{
+	struct memdisk *disk = memdisk_new();
+	struct secret *key = history_key();
+	struct racer racers[RACERS];
+	pthread_t threads[RACERS];
+	struct store *store;
+	struct err err;
+
+	(void)state;
+	must(store_create_on(memdisk_disk(disk), &geometry, key, &err), &err);
+	must(store_open_on(memdisk_disk(disk), &geometry, key, false, &store, &err), &err);
+	for (unsigned i = 0; i < RACERS; i++) {
+		racers[i] = (struct racer){store, i};
+		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+	}
+	for (unsigned i = 0; i < RACERS; i++) {
+		void *wrong;
+
+		pthread_join(threads[i], &wrong);
+		if (wrong)
+			fail_msg("%s", (char *)wrong);
+	}
+	must(store_close(store, &err), &err);
+	memdisk_free(disk);
+	secret_free(key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(crash_among_threads_cuts_all_at_one_point),
 		cmocka_unit_test(threads_without_a_crash_lose_nothing),
+		cmocka_unit_test(parts_of_one_block_written_at_once_are_all_there),
 	};
 
 	return cmocka_run_group_tests_name("store_threads", tests, NULL, NULL);
