@@ -251,18 +251,20 @@ static void loading_refuses_what_makes_no_sense(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t entries[LEAF] = {0};
+	uint32_t missing = 0;
 
 	entries[3] = format_seq(2, 128);
-	assert_int_equal(blockmap_load_leaf(f->map, 1, 9, entries), 0);
+	assert_int_equal(blockmap_load_leaf(f->map, 1, 9, entries, &missing), 0);
 	assert_int_equal(blockmap_get(f->map, LEAF + 3), entries[3]);
 	assert_int_equal(blockmap_leaf_version(f->map, 1), 9);
 	assert_int_equal(blockmap_mapped(f->map), 1);
 	assert_int_equal(blockmap_dirty(f->map), 0);
 	entries[3] = format_seq(SEGMENTS + 1, 128);
-	assert_int_equal(blockmap_load_leaf(f->map, 2, 9, entries), -ENOENT);
+	assert_int_equal(blockmap_load_leaf(f->map, 2, 9, entries, &missing), -ENOENT);
+	assert_int_equal(missing, SEGMENTS + 1);
 	entries[3] = 0;
 	entries[100] = format_seq(2, 128); /* the last leaf ends before */
-	assert_int_equal(blockmap_load_leaf(f->map, LEAVES - 1, 9, entries), -EUCLEAN);
+	assert_int_equal(blockmap_load_leaf(f->map, LEAVES - 1, 9, entries, &missing), -EUCLEAN);
 }
 
 static size_t resident_pages(void)
