@@ -58,6 +58,16 @@ void daemon_harden(void)
 #endif
 }
 
+void daemon_raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer segments, then */
+	}
+}
+
 static void nothing(void *arg)
 {
 	(void)arg;

@@ -24,4 +24,7 @@ int daemon_background(daemon_run *run, void *arg, struct err *err);
  */
 void daemon_harden(void);
 
+/* One open file a segment, thousands in a large volume: take all that the hard limit gives. */
+void daemon_raise_limits(void);
+
 #endif

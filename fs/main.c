@@ -329,6 +329,7 @@ static int serve(struct mounted *m, void (*ready)(void *arg), void *arg, struct 
 	int r, end;
 
 	daemon_harden();
+	daemon_raise_limits();
 	r = open_volume(m, err);
 	if (r == 0)
 		r = open_store(m, err);
