@@ -46,7 +46,6 @@ enum format_record_type {
 	FORMAT_WRITE = 1,   /* count blocks from lba on */
 	FORMAT_DISCARD = 2, /* count blocks from lba on read as zeros */
 	FORMAT_SEAL = 3,    /* last record of a segment that another one follows */
-	FORMAT_MARK = 4,    /* a flush has completed: see durable */
 };
 
 struct format_record {

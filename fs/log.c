@@ -8,7 +8,6 @@
  *   log_claim              | no claim overlaps
  *   log_reserve            | nobody has frozen the log or is rolling it, or room is made
  *   rolling                | the thread is not making a spare
- *   a flush's mark         | nobody has frozen the log or is rolling it
  *   log_flush, log_freeze  | no record before a position is still being written
  */
 #include "log.h"
@@ -199,26 +198,26 @@ void log_done(struct log *log, struct log_claim *claim, struct log_place *place,
 	pthread_mutex_unlock(&log->lock);
 }
 
-int log_new(struct disk *disk, struct segment_table *table, uint64_t segment_size, uint32_t first,
-	    struct log **ret_log, struct err *err)
+int log_new(const struct log_setup *setup, struct log **ret_log, struct err *err)
 {
 	struct log *log = calloc(1, sizeof(*log));
 	int r;
 
 	if (!log)
 		return err_set(err, ENOMEM, "log: out of memory");
-	log->disk = disk;
-	log->table = table;
-	log->segment_size = segment_size;
+	log->disk = setup->disk;
+	log->table = setup->table;
+	log->flushed = setup->flushed;
+	log->segment_size = setup->segment_size;
 	log->sealed_end = &log->sealed;
 	pthread_mutex_init(&log->lock, NULL);
 	pthread_mutex_init(&log->flush_lock, NULL);
 	pthread_cond_init(&log->changed, NULL);
 	pthread_cond_init(&log->work, NULL);
-	r = segment_create(log->table, first, 0, &log->head, err);
+	r = segment_create(log->table, setup->first, 0, &log->head, err);
 	if (r < 0)
 		goto fail;
-	log->next_id = first + 1;
+	log->next_id = setup->first + 1;
 	log->head_off = FORMAT_SEGMENT_LEN;
 	log->room_end = segment_room(log->head);
 	log->durable = log->dirty = log_end_seq_locked(log);

@@ -13,6 +13,7 @@
 
 struct disk;
 struct err;
+struct flushed;
 struct log;
 struct segment;
 struct segment_table;
@@ -33,12 +34,20 @@ struct log_place {
 	uint64_t durable; /* for its header */
 };
 
+/* What a log is made of; all must outlive it. */
+struct log_setup {
+	struct disk *disk;
+	struct segment_table *table;
+	struct flushed *flushed; /* told after each flush; NULL: nobody is */
+	uint64_t segment_size;
+	uint32_t first; /* id of the segment that becomes its head */
+};
+
 /*
- * A log whose head is the new segment @first. @disk and @table must outlive it. *@ret_log is the
- * caller's. A thread of its own keeps a spare segment and room ahead of the head.
+ * A log with a new segment. *@ret_log is the caller's. A thread of its own keeps a spare segment and
+ * room ahead of the head.
  */
-int log_new(struct disk *disk, struct segment_table *table, uint64_t segment_size, uint32_t first,
-	    struct log **ret_log, struct err *err);
+int log_new(const struct log_setup *setup, struct log **ret_log, struct err *err);
 
 /* Stop the thread, cut the head to its length, drop the spare, free. NULL is allowed. */
 void log_free(struct log *log);

@@ -1,5 +1,5 @@
 /*
- * What is durable: flushes, the marks they leave, and the freeze for a checkpoint. One flush runs at a
+ * What is durable: flushes, and the freeze for a checkpoint. One flush runs at a
  * time; those that wait for it find afterwards that it covered them too.
  */
 #include <errno.h>
@@ -8,6 +8,7 @@
 
 #include "disk.h"
 #include "err.h"
+#include "flushed.h"
 #include "log_internal.h"
 #include "segment.h"
 
@@ -17,43 +18,6 @@ static bool written_before_locked(const struct log *log, uint64_t seq)
 		if (c->seq && c->seq < seq)
 			return false;
 	return true;
-}
-
-/*
- * Say in the log that the flush is done, so that a damaged record before it is told from one that a
- * crash tore. It needs no sync: nothing is lost with it but that knowledge.
- */
-static void put_mark(struct log *log, uint64_t durable)
-{
-	struct format_record mark = {.type = FORMAT_MARK, .durable = durable};
-	uint8_t bytes[LOG_HEADER_ONLY_LEN];
-	struct log_claim claim = {0};
-	struct segment *head;
-	uint64_t off;
-	int r;
-
-	pthread_mutex_lock(&log->lock);
-	while (!log->stopped && (log->frozen || log->rolling))
-		log_wait_locked(log);
-	if (log->stopped || log->head_off + LOG_RESERVE_LEN > log->room_end) { /* a full disk */
-		pthread_mutex_unlock(&log->lock);
-		return;
-	}
-	head = log->head;
-	off = log->head_off;
-	mark.seq = claim.seq = log_end_seq_locked(log);
-	log_link_locked(log, &claim);
-	log->head_off += LOG_HEADER_ONLY_LEN;
-	log->appended += LOG_HEADER_ONLY_LEN;
-	pthread_mutex_unlock(&log->lock);
-	r = log_header_only(head, &mark, bytes);
-	if (r == 0)
-		r = disk_pwrite(segment_file(head), bytes, sizeof(bytes), off);
-	pthread_mutex_lock(&log->lock);
-	if (r < 0)
-		log_stop_locked(log, -r, "a mark could not be written to the log");
-	log_unlink_locked(log, &claim);
-	pthread_mutex_unlock(&log->lock);
 }
 
 /* Sync all sealed segments up to and with @last, then @head. The caller holds flush_lock. */
@@ -117,7 +81,11 @@ static int flush_exclusively(struct log *log, uint64_t want, struct err *err)
 		log->durable = target;
 	log->flushes++;
 	pthread_mutex_unlock(&log->lock);
-	put_mark(log, target);
+	r = log->flushed ? flushed_put(log->flushed, target) : 0;
+	if (r < 0 && r != -ENOSPC) { /* a full disk passes, and what the file says is still true */
+		log_stop(log, -r, "the file 'flushed' could not be written");
+		return err_set(err, -r, "flushed: write: %s", strerror(-r));
+	}
 	return 0;
 }
 

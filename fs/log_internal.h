@@ -11,8 +11,8 @@
 
 #define LOG_HEADER_ONLY_LEN (FORMAT_RECORD_LEN + FORMAT_RECORD_TAG_LEN)
 
-/* Kept free behind every record: for the mark of the flush that covers it, and for the seal. */
-#define LOG_RESERVE_LEN (2 * LOG_HEADER_ONLY_LEN)
+/* Kept free behind every record: for the seal. */
+#define LOG_RESERVE_LEN LOG_HEADER_ONLY_LEN
 #define LOG_WHY_MAX	256
 
 /* A sealed segment whose last records are not synced yet. */
@@ -22,8 +22,9 @@ struct unsynced {
 };
 
 struct log {
-	struct disk *disk; /* fixed at new, as are the next two */
+	struct disk *disk; /* fixed at new, as are the next three */
 	struct segment_table *table;
+	struct flushed *flushed;
 	uint64_t segment_size;
 	pthread_t thread;
 	bool thread_runs;

@@ -129,7 +129,6 @@ static int apply_next(struct replay *rp)
 		blockmap_set(rp->map, record.lba, record.count, 0);
 		break;
 	case FORMAT_SEAL:
-	case FORMAT_MARK:
 		break;
 	default:
 		return -EUCLEAN;

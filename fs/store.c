@@ -15,6 +15,7 @@
 #include "crew.h"
 #include "disk.h"
 #include "err.h"
+#include "flushed.h"
 #include "format.h"
 #include "log.h"
 #include "replay.h"
@@ -82,6 +83,7 @@ int store_create_on(struct disk *disk, const struct store_geometry *geometry,
 		    const struct secret *data_key, struct err *err)
 {
 	struct store_geometry g = *geometry;
+	struct flushed *flushed;
 	int r = store_geometry_check(&g, err);
 
 	if (r == 0)
@@ -91,7 +93,11 @@ int store_create_on(struct disk *disk, const struct store_geometry *geometry,
 	r = disk->ops->mkdir(disk, "segments");
 	if (r < 0)
 		return err_set(err, -r, "segments: cannot make the directory: %s", strerror(-r));
-	return checkpoint_create(disk, &g, data_key, err);
+	r = flushed_open(disk, &g, data_key, false, &flushed, err);
+	if (r < 0)
+		return r;
+	flushed_free(flushed);
+	return checkpoint_create(disk, &g, data_key, err); /* syncs the directory, too */
 }
 
 int store_create(const char *dir, const struct store_geometry *geometry,
@@ -203,6 +209,7 @@ static void destroy(struct store *store)
 	crew_free(store->crew);
 	store_workers_free(store);
 	log_free(store->log);
+	flushed_free(store->flushed);
 	checkpoint_free(store->checkpoint);
 	blockmap_free(store->map);
 	segment_table_free(store->table);
@@ -216,6 +223,23 @@ static void destroy(struct store *store)
 	free(store);
 }
 
+/* Refuse a log that ends before what was flushed. */
+static int check_flushed(const struct store *s, const struct replay_result *replay, struct err *err)
+{
+	uint64_t seq = flushed_seq(s->flushed);
+	uint64_t end = replay->last_segment
+			       ? format_seq(replay->last_segment, replay->end_off)
+			       : format_seq(checkpoint_log(s->checkpoint)->next_segment, 0);
+
+	if (seq <= end)
+		return 0;
+	return err_set(err, EBADMSG,
+		       "segments/%08" PRIx32 ": the log ends at %" PRIu64
+		       ", but a flush had covered it up to segment %08" PRIx32 " at %" PRIu64,
+		       format_seq_segment(end), format_seq_off(end), format_seq_segment(seq),
+		       format_seq_off(seq));
+}
+
 /* Load the last checkpoint and replay the log behind it. */
 static int load(struct store *s, const struct secret *data_key, struct replay_result *ret_replay,
 		struct err *err)
@@ -227,6 +251,8 @@ static int load(struct store *s, const struct secret *data_key, struct replay_re
 	if (r == 0)
 		r = checkpoint_open(s->disk, &s->geometry, data_key, &s->checkpoint, err);
 	if (r == 0)
+		r = flushed_open(s->disk, &s->geometry, data_key, s->read_only, &s->flushed, err);
+	if (r == 0)
 		r = blockmap_new(s->geometry.size_bytes / s->geometry.block_size, s->slot_len,
 				 s->table, &s->map, err);
 	if (r == 0)
@@ -236,13 +262,18 @@ static int load(struct store *s, const struct secret *data_key, struct replay_re
 	if (r == 0)
 		r = replay_run(s->disk, s->table, &s->geometry, s->map,
 			       checkpoint_log(s->checkpoint), ret_replay, err);
+	if (r == 0)
+		r = check_flushed(s, ret_replay, err);
 	if (r < 0)
 		return r;
 	atomic_store(&s->checkpoint_number, checkpoint_number(s->checkpoint));
 	s->opened.replayed_records = ret_replay->records;
 	s->opened.replayed_bytes = ret_replay->bytes;
 	(void)snprintf(s->opened.notice, sizeof(s->opened.notice), "%s",
-		       checkpoint_notice(s->checkpoint)); /* same size */
+		       *checkpoint_notice(s->checkpoint) || flushed_known(s->flushed)
+			       ? checkpoint_notice(s->checkpoint)
+			       : "flushed: is missing or damaged: that the log's end is there "
+				 "cannot be told"); /* same size */
 	return 0;
 }
 
@@ -253,12 +284,17 @@ static int load(struct store *s, const struct secret *data_key, struct replay_re
  */
 static int begin_writing(struct store *s, const struct replay_result *replay, struct err *err)
 {
+	struct log_setup setup = {.disk = s->disk,
+				  .table = s->table,
+				  .flushed = s->flushed,
+				  .segment_size = s->geometry.segment_size};
 	uint32_t first = checkpoint_log(s->checkpoint)->next_segment;
 	int r;
 
 	if (segment_table_last(s->table) >= first)
 		first = segment_table_last(s->table) + 1;
-	r = log_new(s->disk, s->table, s->geometry.segment_size, first, &s->log, err);
+	setup.first = first;
+	r = log_new(&setup, &s->log, err);
 	for (int i = 0; r == 0 && i < 2; i++)
 		r = store_checkpoint(s, err);
 	if (r < 0)

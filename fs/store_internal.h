@@ -15,6 +15,7 @@ struct blockmap;
 struct checkpoint;
 struct crew;
 struct disk;
+struct flushed;
 struct log;
 struct segment;
 struct segment_table;
@@ -39,9 +40,10 @@ struct store {
 	struct blockmap *map;
 	struct checkpoint *checkpoint;		 /* guarded by checkpoint_lock */
 	atomic_uint_least64_t checkpoint_number; /* of the last one, for who must not wait */
-	struct log *log;			 /* NULL when read-only */
-	struct crew *crew;			 /* helps with large I/O */
-	struct store_stats opened;		 /* what replay found; fixed at open */
+	struct flushed *flushed;
+	struct log *log;	   /* NULL when read-only */
+	struct crew *crew;	   /* helps with large I/O */
+	struct store_stats opened; /* what replay found; fixed at open */
 	pthread_mutex_t checkpoint_lock;
 	atomic_uint_least64_t since_checkpoint; /* bytes appended */
 	pthread_mutex_t worker_lock;		/* guards the next three */

@@ -55,7 +55,12 @@ static int set_up(void **state)
 	disk = memdisk_disk(f->disk);
 	assert_int_equal(disk->ops->mkdir(disk, "segments"), 0);
 	assert_int_equal(segment_table_new(disk, &geometry, f->key, &f->table, &err), 0);
-	assert_int_equal(log_new(disk, f->table, SEGMENT_SIZE, 1, &f->log, &err), 0);
+	assert_int_equal(log_new(&(struct log_setup){.disk = disk,
+						     .table = f->table,
+						     .segment_size = SEGMENT_SIZE,
+						     .first = 1},
+				 &f->log, &err),
+			 0);
 	*state = f;
 	return 0;
 }

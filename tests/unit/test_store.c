@@ -126,9 +126,46 @@ static void random_io_equals_a_plain_array(void **state)
 	free(buf);
 }
 
+/* A copy of the directory of a running store is what kill -9 leaves. */
+static void tail_that_a_flush_covered_is_missed_when_it_is_cut_off(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *buf = calloc(1, 1 << 20);
+	struct store *copy;
+	char command[256], dir[80];
+	struct err err;
+
+	memset(buf, 7, 1 << 20);
+	for (unsigned i = 0; i < 4; i++) {
+		must(store_write(f->store, (uint64_t)i << 20, 1 << 20, buf, &err), &err);
+		must(store_flush(f->store, &err), &err);
+	}
+	(void)snprintf(dir, sizeof(dir), "%s.copy", f->dir);
+	for (int cut = 0; cut < 2; cut++) {
+		(void)snprintf(command, sizeof(command),
+			       "rm -rf %s && cp -a %s %s && %s %s/segments/*", dir, f->dir, dir,
+			       cut ? "truncate -s 3500000" : "ls >/dev/null", dir);
+		assert_int_equal(system(command), 0);
+		if (!cut) {
+			must(store_open(dir, &f->geometry, f->key, false, &copy, &err), &err);
+			must(store_close(copy, &err), &err);
+			continue;
+		}
+		assert_int_equal(store_open(dir, &f->geometry, f->key, false, &copy, &err),
+				 -EBADMSG);
+		assert_non_null(strstr(err.msg, "segments/00000001"));
+		assert_non_null(strstr(err.msg, "a flush had covered"));
+	}
+	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+	free(buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			tail_that_a_flush_covered_is_missed_when_it_is_cut_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(random_io_equals_a_plain_array, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(random_io_equals_a_plain_array, set_up_xts,
 						tear_down),

@@ -28,7 +28,7 @@
 static void damage_is_seen_also_where_a_segment_ends(void **state)
 {
 	const size_t one = FORMAT_RECORD_LEN + DAMAGED_BS + BLOCKCRYPT_TAG_LEN;
-	const size_t small = FORMAT_RECORD_LEN + FORMAT_RECORD_TAG_LEN; /* mark, seal, discard */
+	const size_t small = FORMAT_RECORD_LEN + FORMAT_RECORD_TAG_LEN; /* seal, discard */
 	struct damaged *f = *state;
 	struct memdisk *after;
 	struct store *store;
@@ -82,7 +82,7 @@ static void page_of_a_failed_checkpoint_is_never_taken(void **state)
 	damaged_must(history_read_all(f->history, store, f->bytes, &err), &err);
 	history_rebase(f->history, f->bytes);
 	damaged_must(history_write(f->history, store, 0, 3 * DAMAGED_BS, &err), &err);
-	memdisk_fail(copy, MEMDISK_PWRITE, 4, 1, ENOSPC); /* mark, leaf, index, root */
+	memdisk_fail(copy, MEMDISK_PWRITE, 4, 1, ENOSPC); /* flushed, leaf, index, root */
 	assert_int_equal(store_checkpoint(store, &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "root"));
 	bytes = memdisk_bytes(copy, "map", &len);

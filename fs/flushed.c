@@ -1,0 +1,114 @@
+/* The file `flushed`, 64 bytes in one sector, overwritten in place. See flushed.h. */
+#include "flushed.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "bytes.h"
+#include "disk.h"
+#include "err.h"
+#include "format.h"
+#include "hkdf.h"
+#include "mac.h"
+#include "secret.h"
+
+#define NAME	"flushed"
+#define MAGIC	0x4b4d5356464c5348ULL /* "KMSVFLSH" */
+#define SEQ_AT	16
+#define MAC_AT	32
+#define ALL_LEN (MAC_AT + MAC_LEN)
+
+struct flushed {
+	struct disk_file *file; /* NULL: there is none */
+	struct mac *mac;
+	bool known;
+	uint64_t seq; /* when opened */
+};
+
+static void read_file(struct flushed *f)
+{
+	uint8_t bytes[ALL_LEN];
+
+	if (!f->file || disk_pread(f->file, bytes, sizeof(bytes), 0) < 0 ||
+	    mac_check(f->mac, bytes, MAC_AT, bytes + MAC_AT, MAC_LEN) < 0 ||
+	    get_be64(bytes) != MAGIC || get_be32(bytes + 8) != FORMAT_VERSION)
+		return;
+	f->known = true;
+	f->seq = get_be64(bytes + SEQ_AT);
+}
+
+static int open_file(struct flushed *f, struct disk *disk, bool read_only, struct err *err)
+{
+	int r = disk_open(disk, NAME, read_only ? DISK_READ : DISK_WRITE, &f->file, err);
+
+	if (r == -ENOENT && !read_only) {
+		r = disk_open(disk, NAME, DISK_CREATE, &f->file, err);
+		if (r == 0 && (r = flushed_put(f, 0)) < 0)
+			return err_set(err, -r, NAME ": write: %s", strerror(-r));
+	} else if (r == 0) {
+		read_file(f);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+int flushed_open(struct disk *disk, const struct store_geometry *geometry,
+		 const struct secret *data_key, bool read_only, struct flushed **ret_flushed,
+		 struct err *err)
+{
+	struct flushed *f = calloc(1, sizeof(*f));
+	uint8_t key[MAC_KEY_LEN];
+	char label[64];
+	int r;
+
+	if (!f)
+		return err_set(err, ENOMEM, NAME ": out of memory");
+	(void)snprintf(label, sizeof(label), "kmsvol v1 flushed %.*s", FORMAT_VOLUME_ID_LEN,
+		       geometry->volume_id); /* fits */
+	r = hkdf_sha256(data_key, NULL, 0, label, key, sizeof(key), err);
+	if (r == 0)
+		r = mac_new(key, &f->mac, err);
+	OPENSSL_cleanse(key, sizeof(key));
+	if (r == 0)
+		r = open_file(f, disk, read_only, err);
+	if (r < 0) {
+		flushed_free(f);
+		return r;
+	}
+	*ret_flushed = f;
+	return 0;
+}
+
+void flushed_free(struct flushed *flushed)
+{
+	if (!flushed)
+		return;
+	disk_close(flushed->file);
+	mac_free(flushed->mac);
+	free(flushed);
+}
+
+bool flushed_known(const struct flushed *flushed)
+{
+	return flushed->known;
+}
+
+uint64_t flushed_seq(const struct flushed *flushed)
+{
+	return flushed->seq;
+}
+
+int flushed_put(struct flushed *flushed, uint64_t seq)
+{
+	uint8_t bytes[ALL_LEN] = {0};
+	int r;
+
+	put_be64(bytes, MAGIC);
+	put_be32(bytes + 8, FORMAT_VERSION);
+	put_be64(bytes + SEQ_AT, seq);
+	r = mac_sign(flushed->mac, bytes, MAC_AT, bytes + MAC_AT);
+	return r < 0 ? r : disk_pwrite(flushed->file, bytes, sizeof(bytes), 0);
+}
