@@ -136,12 +136,76 @@ static void either_root_will_do_after_a_recovery(void **state)
 	memdisk_free(after);
 }
 
+/* The last record of type @type in a segment's file; 0: none. */
+static size_t last_record(struct memdisk *disk, uint32_t id, enum format_record_type type,
+			  struct format_record *ret_record)
+{
+	char name[40];
+	size_t len, off = FORMAT_SEGMENT_LEN, found = 0;
+	struct format_record record;
+	const uint8_t *bytes;
+
+	(void)snprintf(name, sizeof(name), "segments/%08x", id);
+	bytes = memdisk_bytes(disk, name, &len);
+	while (off + FORMAT_RECORD_LEN <= len &&
+	       format_record_get(bytes + off, format_seq(id, off), &record) == 0) {
+		if (record.type == type) {
+			found = off;
+			*ret_record = record;
+		}
+		off += FORMAT_RECORD_LEN +
+		       (record.type == FORMAT_WRITE
+				? record.count * (DAMAGED_BS + BLOCKCRYPT_TAG_LEN)
+				: FORMAT_RECORD_TAG_LEN);
+	}
+	return found;
+}
+
+/* A checksum can be made by anybody; the tag of a discard only by who has the key. */
+static void forged_discard_is_refused(void **state)
+{
+	struct damaged *f = *state;
+	struct memdisk *copy = memdisk_kill(f->disk), *after;
+	struct format_record record = {0};
+	char name[40] = "";
+	struct store *store;
+	struct err err;
+	size_t at = 0;
+
+	damaged_must(store_open_on(memdisk_disk(copy), &f->geometry, f->key, false, &store, &err),
+		     &err);
+	damaged_must(history_write(f->history, store, 0, 8 * DAMAGED_BS, &err), &err);
+	damaged_must(history_discard(f->history, store, DAMAGED_BS, DAMAGED_BS, &err), &err);
+	damaged_must(history_flush(f->history, store, &err), &err);
+	memdisk_power_off_at(copy, 0);
+	(void)store_close(store, &err); /* there is no power */
+	after = memdisk_kill(copy);
+	for (uint32_t id = 1; id < 1000 && !at; id++) { /* of the last mount: the log's head */
+		(void)snprintf(name, sizeof(name), "segments/%08x", id + 1);
+		if (memdisk_bytes(after, name, NULL))
+			continue;
+		(void)snprintf(name, sizeof(name), "segments/%08x", id);
+		if (memdisk_bytes(after, name, NULL))
+			at = last_record(after, id, FORMAT_DISCARD, &record);
+	}
+	assert_int_not_equal(at, 0);
+	assert_int_equal(record.lba, 1);
+	f->killed = true;
+	assert_int_equal(damaged_look(f, after, true, name, "untouched"), SERVED);
+	record.count = 3;
+	format_record_put(&record, memdisk_bytes(after, name, NULL) + at);
+	assert_int_equal(damaged_look(f, after, true, name, "forged discard"), REFUSED);
+	memdisk_free(copy);
+	memdisk_free(after);
+}
+
 #define TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, damaged_tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(either_root_will_do_after_a_recovery, damaged_set_up_killed_gcm),
+		TEST(forged_discard_is_refused, damaged_set_up_closed_gcm),
 		TEST(page_of_a_failed_checkpoint_is_never_taken, damaged_set_up_closed_gcm),
 		TEST(damage_is_seen_also_where_a_segment_ends, damaged_set_up_killed_gcm),
 	};
