@@ -132,7 +132,7 @@ static void tail_that_a_flush_covered_is_missed_when_it_is_cut_off(void **state)
 	struct fixture *f = *state;
 	uint8_t *buf = calloc(1, 1 << 20);
 	struct store *copy;
-	char command[256], dir[80];
+	char command[400], dir[80];
 	struct err err;
 
 	memset(buf, 7, 1 << 20);
