@@ -303,12 +303,13 @@ static void threads_without_a_crash_lose_nothing(void **state)
 
 #define SECTOR	  512u
 #define SECTORS	  (BS / SECTOR)
-#define ROUNDS	  400
+#define ROUNDS	  3000
 #define RACERS	  4
 #define CONTESTED 3 /* the block that all write parts of */
 
 struct racer {
 	struct store *store;
+	pthread_barrier_t *start;
 	unsigned number;
 };
 
@@ -320,6 +321,7 @@ static void *race(void *arg)
 	uint8_t buf[SECTOR] = {0}, back[SECTOR];
 	struct err err;
 
+	(void)pthread_barrier_wait(r->start); /* says only who came last */
 	for (unsigned i = 1; i <= ROUNDS; i++) {
 		if (store_read(r->store, off, SECTOR, back, &err) < 0)
 			return "a read failed";
@@ -338,14 +340,16 @@ static void parts_of_one_block_written_at_once_are_all_there(void **state)
 	struct secret *key = history_key();
 	struct racer racers[RACERS];
 	pthread_t threads[RACERS];
+	pthread_barrier_t start;
 	struct store *store;
 	struct err err;
 
 	(void)state;
 	must(store_create_on(memdisk_disk(disk), &geometry, key, &err), &err);
 	must(store_open_on(memdisk_disk(disk), &geometry, key, false, &store, &err), &err);
+	pthread_barrier_init(&start, NULL, RACERS);
 	for (unsigned i = 0; i < RACERS; i++) {
-		racers[i] = (struct racer){store, i};
+		racers[i] = (struct racer){store, &start, i};
 		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
 	}
 	for (unsigned i = 0; i < RACERS; i++) {
@@ -355,6 +359,7 @@ static void parts_of_one_block_written_at_once_are_all_there(void **state)
 		if (wrong)
 			fail_msg("%s", (char *)wrong);
 	}
+	pthread_barrier_destroy(&start);
 	must(store_close(store, &err), &err);
 	memdisk_free(disk);
 	secret_free(key);
