@@ -1,0 +1,111 @@
+/* What a grant allows. See policy_grant.h. */
+#include "policy_grant.h"
+
+#include <string.h>
+
+#include "policy_decide.h"
+
+static const char *const operations[] = {
+	"Decrypt",
+	"Encrypt",
+	"GenerateDataKey",
+	"GenerateDataKeyWithoutPlaintext",
+	"ReEncryptFrom",
+	"ReEncryptTo",
+	"Sign",
+	"Verify",
+	"GetPublicKey",
+	"CreateGrant",
+	"RetireGrant",
+	"DescribeKey",
+	"GenerateDataKeyPair",
+	"GenerateDataKeyPairWithoutPlaintext",
+	"GenerateMac",
+	"VerifyMac",
+	"DeriveSharedSecret",
+};
+
+uint32_t policy_grant_operation(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+		if (strcmp(operations[i], name) == 0)
+			return 1u << i;
+	return 0;
+}
+
+/* Names of an encryption context are unique, so equal counts and inclusion make equal sets. */
+static bool includes(const struct policy_pair *all, size_t all_count,
+		     const struct policy_pair *some, size_t some_count)
+{
+	for (size_t i = 0; i < some_count; i++) {
+		size_t j = 0;
+
+		while (j < all_count && (strcmp(all[j].name, some[i].name) != 0 ||
+					 strcmp(all[j].value, some[i].value) != 0))
+			j++;
+		if (j == all_count)
+			return false;
+	}
+	return true;
+}
+
+static bool context_meets(const struct policy_permit *permit, const struct policy_pair *pairs,
+			  size_t count)
+{
+	if (permit->constraint == POLICY_CONSTRAINT_NONE)
+		return true;
+	if (permit->constraint == POLICY_CONSTRAINT_EQUALS && count != permit->pair_count)
+		return false;
+	return includes(pairs, count, permit->pairs, permit->pair_count);
+}
+
+/* Whether @child permits no more than @parent. */
+static bool no_wider(const struct policy_permit *parent, const struct policy_permit *child)
+{
+	if (child->operations & ~parent->operations)
+		return false;
+	if (parent->constraint == POLICY_CONSTRAINT_NONE)
+		return true;
+	if (child->constraint == POLICY_CONSTRAINT_NONE)
+		return false;
+	if (parent->constraint == POLICY_CONSTRAINT_EQUALS &&
+	    child->constraint != POLICY_CONSTRAINT_EQUALS)
+		return false;
+	return context_meets(parent, child->pairs, child->pair_count);
+}
+
+enum policy_reach policy_grant_reach(const struct policy_grant *grant,
+				     const struct policy_request *request)
+{
+	const char *name = strncmp(request->action, "kms:", 4) == 0 ? request->action + 4 : "";
+	uint32_t operation = policy_grant_operation(name);
+
+	if (!(grant->permit.operations & operation))
+		return POLICY_REACH_NONE;
+	if (strcmp(name, "CreateGrant") == 0) {
+		if (!request->new_grant || !no_wider(&grant->permit, request->new_grant))
+			return POLICY_REACH_NONE;
+	} else if (strcmp(name, "DescribeKey") != 0 && strcmp(name, "RetireGrant") != 0 &&
+		   !context_meets(&grant->permit, request->pairs, request->pair_count)) {
+		return POLICY_REACH_NONE;
+	}
+	return policy_principal_reach(&grant->grantee, request->caller);
+}
+
+static bool is_meant(const struct policy_principal *principal, const struct policy_caller *caller)
+{
+	return policy_principal_reach(principal, caller) >= POLICY_REACH_ROLE;
+}
+
+bool policy_grant_may_retire(const struct policy_grant *grant, const char *key_account,
+			     const struct policy_caller *caller)
+{
+	const char *issuer = grant->issuing_account ? grant->issuing_account : key_account;
+
+	if (grant->has_retiring && is_meant(&grant->retiring, caller))
+		return true;
+	if ((grant->permit.operations & policy_grant_operation("RetireGrant")) &&
+	    is_meant(&grant->grantee, caller))
+		return true;
+	return caller->kind == POLICY_CALLER_ROOT && strcmp(caller->account, issuer) == 0;
+}
