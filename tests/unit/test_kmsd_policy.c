@@ -467,5 +467,6 @@ int main(void)
 		cmocka_unit_test(grantees_are_arns_or_services),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -482,5 +482,6 @@ int main(void)
 		cmocka_unit_test(the_failing_test_is_named),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

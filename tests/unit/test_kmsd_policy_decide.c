@@ -363,5 +363,6 @@ int main(void)
 		cmocka_unit_test(conditions_of_kms_decide),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

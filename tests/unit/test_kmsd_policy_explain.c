@@ -154,7 +154,7 @@ static void a_policy_of_32_kb_is_decided_in_50_us(void **state)
 	assert_in_range(strlen(text), 32000, POLICY_KEY_LEN_MAX);
 	start = now_us();
 	assert_int_equal(policy_parse(POLICY_KEY, text, strlen(text), &resolver, &policy, &err), 0);
-	print_message("%zu bytes, parsed in %.0f us\n", strlen(text), now_us() - start);
+	print_message("# %zu bytes, parsed in %.0f us\n", strlen(text), now_us() - start);
 	build(&scene, &row);
 	scene.side.policy.policy = policy;
 	for (int i = 0; i < 30; i++) { /* a context as full as a request's */
@@ -178,7 +178,7 @@ static void a_policy_of_32_kb_is_decided_in_50_us(void **state)
 		start = (now_us() - start) / EACH;
 		best = start < best ? start : best;
 	}
-	print_message("decided in %.1f us\n", best);
+	print_message("# decided in %.1f us\n", best);
 	assert_true(best < 50 * SLOWER);
 	policy_free(policy);
 	tear_down(&scene);
@@ -194,5 +194,6 @@ int main(void)
 		cmocka_unit_test(a_policy_of_32_kb_is_decided_in_50_us),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,5 +226,6 @@ int main(void)
 		cmocka_unit_test(there_are_seventeen_grant_operations),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ static void wildcards_agree_with_a_plain_matcher_on_random_texts(void **state)
 	unsigned matched = 0;
 
 	(void)state;
-	print_message("SEED=%u\n", seed);
+	print_message("# SEED=%u\n", seed);
 	srand(seed);
 	for (int i = 0; i < 20000; i++) {
 		char pattern[9] = "", text[11] = "";
@@ -150,5 +150,6 @@ int main(void)
 		cmocka_unit_test(the_context_tells_the_time),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

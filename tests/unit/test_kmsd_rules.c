@@ -1,4 +1,5 @@
 /* kmsd's tables: key states, limits and their texts, key references, operations, decisions. */
+#include <errno.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -9,12 +10,15 @@
 
 #include "authorize.h"
 #include "bytes.h"
+#include "call.h"
 #include "err.h"
 #include "fault.h"
 #include "keyref.h"
 #include "keystate.h"
 #include "kms_json.h"
 #include "operations.h"
+#include "policy.h"
+#include "secret.h"
 #include "validate.h"
 
 static const struct keyref_place place = {"111122223333", "us-east-1"};
@@ -263,29 +267,78 @@ static void operations_are_found_by_name(void **state)
 	assert_null(operations_find("Zzz"));
 }
 
-static void root_of_the_keys_account_may_and_others_may_not(void **state)
+/* A call by @arn of account 111122223333, or of 123456789012 if @far. */
+static struct call call_by(struct access_key *caller, struct kmsd *kmsd, const char *arn, bool far)
 {
-	struct authorize_request q = {"arn:aws:iam::111122223333:root", "111122223333", "Decrypt",
-				      ARN, "111122223333"};
+	static const struct operation op = {.name = "Decrypt"};
+
+	*caller = (struct access_key){.id = "AKIA"};
+	strcpy(caller->account, far ? "123456789012" : "111122223333");
+	strcpy(caller->principal_arn, arn);
+	*kmsd = (struct kmsd){.place = place};
+	return (struct call){.kmsd = kmsd, .op = &op, .caller = caller, .now_ms = 1700000000000};
+}
+
+static struct policy *policy_of(const char *statement)
+{
+	struct policy *policy = NULL;
 	struct err err = {0};
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text), "{\"Version\":\"2012-10-17\",\"Statement\":%s}",
+		       statement);
+	if (policy_parse(POLICY_KEY, text, strlen(text), NULL, &policy, &err) < 0)
+		fail_msg("%s: %s", text, err.aws_message);
+	return policy;
+}
+
+#define ROOT_STATEMENT                                                                             \
+	"{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"111122223333\"},\"Action\":"               \
+	"\"kms:*\",\"Resource\":\"*\"}"
+
+static void the_key_policy_decides(void **state)
+{
+	struct key key = {.account = "111122223333", .id = ID, .arn = ARN};
+	struct policy *policies[2] = {
+		policy_of(ROOT_STATEMENT),
+		policy_of("{\"Effect\":\"Allow\",\"Principal\":\"*\","
+			  "\"Action\":\"kms:PutKeyPolicy\",\"Resource\":\"*\"}")};
+	struct access_key caller;
+	struct kmsd kmsd;
+	struct err err = {0};
+	struct call call = call_by(&caller, &kmsd, "arn:aws:iam::111122223333:root", false);
 
 	(void)state;
-	assert_int_equal(authorize(&q, &err), 0);
-	q.principal_arn = "arn:aws:iam::111122223333:user/test";
-	assert_true(authorize(&q, &err) < 0);
+	key.policy = policies[0];
+	assert_int_equal(authorize(&call, "Decrypt", &key, &err), 0);
+	assert_int_equal(authorize(&call, "CreateKey", NULL, &err), 0);
+	key.policy = policies[1];
+	assert_int_equal(authorize(&call, "PutKeyPolicy", &key, &err), 0);
+	assert_true(authorize(&call, "Decrypt", &key, &err) <
+		    0); /* the root user is no exception */
+	assert_string_equal(err.aws_message,
+			    "User: arn:aws:iam::111122223333:root is not authorized to perform: "
+			    "kms:Decrypt on resource: " ARN
+			    " because no resource-based policy allows the kms:Decrypt action");
+	key.policy = policies[0];
+	call = call_by(&caller, &kmsd, "arn:aws:iam::111122223333:user/test", false);
+	assert_true(authorize(&call, "Decrypt", &key, &err) < 0);
+	assert_string_equal(err.code, "AccessDeniedException");
 	assert_string_equal(
 		err.aws_message,
 		"User: arn:aws:iam::111122223333:user/test is not authorized to perform: "
 		"kms:Decrypt on resource: " ARN
 		" because no identity-based policy allows the kms:Decrypt action");
-	q.principal_arn = "arn:aws:iam::123456789012:root";
-	q.principal_account = "123456789012";
-	assert_true(authorize(&q, &err) < 0);
-	assert_string_equal(err.code, "AccessDeniedException");
-	assert_non_null(strstr(err.aws_message, "no resource-based policy allows"));
+	call = call_by(&caller, &kmsd, "arn:aws:iam::123456789012:root", true);
+	assert_true(authorize(&call, "Decrypt", &key, &err) < 0);
+	assert_non_null(strstr(err.aws_message, "no resource-based policies allow access"));
+	key.policy = NULL;
+	assert_int_equal(authorize(&call, "Decrypt", &key, &err), -EUCLEAN);
+	policy_free(policies[0]);
+	policy_free(policies[1]);
 }
 
-static void policies_must_be_policies(void **state)
+static void policies_must_be_policies_and_leave_a_way_back(void **state)
 {
 	static const char *const bad[] = {
 		"x",
@@ -297,22 +350,39 @@ static void policies_must_be_policies(void **state)
 		"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\"}]}",
 		"{\"Version\":\"2012-10-17\",\"Statement\":[5]}",
 	};
+	static const char locks[] = "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":"
+				    "\"Allow\",\"Principal\":\"*\",\"Action\":\"kms:Get*\","
+				    "\"Resource\":\"*\"}}";
+	AUTO(kms_json_freep) struct kms_json *bypass = kms_json_new_object();
 	char *big = malloc(40000);
+	struct access_key caller;
+	struct kmsd kmsd;
 	struct err err = {0};
+	struct call call = call_by(&caller, &kmsd, "arn:aws:iam::111122223333:root", false);
 
 	(void)state;
+	assert_int_equal(kms_json_set_bool(bypass, "BypassPolicyLockoutSafetyCheck", true), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_true(op_policy_check(bad[i], &err) < 0);
+		call.input = i % 2 ? bypass : NULL; /* which bypasses no other check */
+		assert_true(op_policy_check(&call, NULL, bad[i], &err) < 0);
 		assert_string_equal(err.code, "MalformedPolicyDocumentException");
 		assert_true(err.aws_message[0] != '\0');
 	}
-	assert_int_equal(op_policy_check("{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":"
-					 "\"Allow\",\"Principal\":\"*\"}]}",
-					 &err),
-			 0);
+	call.input = NULL;
+	assert_int_equal(
+		op_policy_check(&call, NULL,
+				"{\"Version\":\"2012-10-17\",\"Statement\":[" ROOT_STATEMENT "]}",
+				&err),
+		0);
+	assert_true(op_policy_check(&call, NULL, locks, &err) < 0);
+	assert_string_equal(err.code, "MalformedPolicyDocumentException");
+	assert_string_equal(err.aws_message, "The new key policy will not allow you to update the "
+					     "key policy in the future.");
+	call.input = bypass;
+	assert_int_equal(op_policy_check(&call, NULL, locks, &err), 0);
 	memset(big, ' ', 39999);
 	big[39999] = '\0';
-	assert_true(op_policy_check(big, &err) < 0);
+	assert_true(op_policy_check(&call, NULL, big, &err) < 0);
 	assert_string_equal(err.code, "LimitExceededException");
 	free(big);
 }
@@ -353,8 +423,8 @@ int main(void)
 		cmocka_unit_test(plaintext_of_4097_bytes_is_told_without_its_value),
 		cmocka_unit_test(key_references_are_taken_apart),
 		cmocka_unit_test(operations_are_found_by_name),
-		cmocka_unit_test(root_of_the_keys_account_may_and_others_may_not),
-		cmocka_unit_test(policies_must_be_policies),
+		cmocka_unit_test(the_key_policy_decides),
+		cmocka_unit_test(policies_must_be_policies_and_leave_a_way_back),
 		cmocka_unit_test(fault_bodies_spell_message_as_aws_does),
 	};
 

@@ -348,6 +348,42 @@ static void key_lives_through_all_its_states(void **state)
 	decrypts(f, blob);
 }
 
+static void a_new_policy_decides_from_the_next_request_on(void **state)
+{
+	static const char no_decrypt[] =
+		"{\"KeyId\":\"%s\",\"Policy\":\"{\\\"Version\\\":\\\"2012-10-17\\\","
+		"\\\"Statement\\\":[{\\\"Effect\\\":\\\"Allow\\\",\\\"Principal\\\":{"
+		"\\\"AWS\\\":\\\"111122223333\\\"},\\\"NotAction\\\":\\\"kms:Decrypt\\\","
+		"\\\"Resource\\\":\\\"*\\\"}]}\"}";
+	static const char locks[] =
+		"{\"KeyId\":\"%s\",\"Policy\":\"{\\\"Version\\\":\\\"2012-10-17\\\","
+		"\\\"Statement\\\":[{\\\"Effect\\\":\\\"Allow\\\",\\\"Principal\\\":{"
+		"\\\"AWS\\\":\\\"123456789012\\\"},\\\"Action\\\":\\\"kms:*\\\","
+		"\\\"Resource\\\":\\\"*\\\"}]}\"%s}";
+	static const char gone[] =
+		"{\"KeyId\":\"%s\",\"Policy\":\"{\\\"Version\\\":\\\"2012-10-17\\\","
+		"\\\"Statement\\\":[{\\\"Effect\\\":\\\"Allow\\\",\\\"Principal\\\":{"
+		"\\\"AWS\\\":\\\"arn:aws:iam::111122223333:user/gone\\\"},\\\"Action\\\":"
+		"\\\"kms:*\\\",\\\"Resource\\\":\\\"*\\\"}]}\"}";
+	struct fixture *f = *state;
+	char id[64], blob[1024], body[1024];
+
+	create_key(f, id);
+	encrypt(f, id, blob);
+	decrypts(f, blob);
+	refused(f, "MalformedPolicyDocumentException", "PutKeyPolicy", gone, id, NULL);
+	refused(f, "MalformedPolicyDocumentException", "PutKeyPolicy", locks, id, "");
+	decrypts(f, blob);
+	done(f, "PutKeyPolicy", no_decrypt, id);
+	refused(f, "AccessDeniedException", "Decrypt", "{\"CiphertextBlob\":\"%s\"}", blob, NULL);
+	done(f, "DescribeKey", "{\"KeyId\":\"%s\"}", id);
+	(void)snprintf(body, sizeof(body), locks, id, ",\"BypassPolicyLockoutSafetyCheck\":true");
+	done(f, "PutKeyPolicy", "%s", body);
+	refused(f, "AccessDeniedException", "GetKeyPolicy", "{\"KeyId\":\"%s\"}", id, NULL);
+	refused(f, "AccessDeniedException", "PutKeyPolicy", no_decrypt, id,
+		NULL); /* locked for good */
+}
+
 static void key_is_destroyed_when_its_date_has_come(void **state)
 {
 	struct fixture *f = *state;
@@ -646,6 +682,7 @@ int main(void)
 		TEST(edges_of_the_five_minutes_pass),
 		TEST(form_is_checked_before_the_signature),
 		TEST(key_lives_through_all_its_states),
+		TEST(a_new_policy_decides_from_the_next_request_on),
 		TEST(key_is_destroyed_when_its_date_has_come),
 		TEST(named_key_must_be_that_of_the_blob),
 		TEST(alias_follows_its_key_and_is_refused_by_management),

@@ -1,22 +1,28 @@
 /*
- * May this caller do that? The one place that decides. In this version it knows the default key
- * policy only: the root user of the account that owns a key may do everything, nobody else
- * anything. Stored policies are not evaluated yet.
+ * May this caller do that? Puts caller, key and request into the form that policy_decide.h asks for,
+ * and its answer into an exception. In this version nobody has identity policies, and there are no
+ * grants: the key policy decides, and the root user may do what concerns no key.
  */
 #ifndef KMSD_AUTHORIZE_H
 #define KMSD_AUTHORIZE_H
 
+struct call;
 struct err;
+struct key;
+struct policy;
 
-struct authorize_request {
-	const char *principal_arn;
-	const char *principal_account;
-	const char *action;	  /* without "kms:" */
-	const char *resource_arn; /* "*" for what concerns no key */
-	const char *resource_account;
-};
+/*
+ * Whether the caller of @call may do @action ("Decrypt", without "kms:") on @key (NULL: what concerns
+ * no key). 0: allowed. AccessDeniedException with AWS's sentence and reason.
+ */
+int authorize(const struct call *call, const char *action, const struct key *key, struct err *err);
 
-/* 0: allowed. AccessDeniedException with AWS's sentence and reason. */
-int authorize(const struct authorize_request *request, struct err *err);
+/*
+ * The lockout safety check: whether the caller could change the policy of @key (NULL: of a key to be
+ * made) again, were @policy in force. MalformedPolicyDocumentException with AWS's sentence; 0 also
+ * when the caller bypasses the check.
+ */
+int authorize_lockout(const struct call *call, const struct key *key, const struct policy *policy,
+		      struct err *err);
 
 #endif

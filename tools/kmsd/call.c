@@ -64,15 +64,7 @@ int call_find_key(struct call *call, const char *text, struct key **ret_key, str
 
 int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err)
 {
-	const struct authorize_request request = {
-		.principal_arn = call->caller->principal_arn,
-		.principal_account = call->caller->account,
-		.action = action,
-		.resource_arn = key ? key->arn : "*",
-		.resource_account = key ? key->account : call->kmsd->place.account,
-	};
-
-	return authorize(&request, err);
+	return authorize(call, action, key, err);
 }
 
 int call_dry_run(const struct call *call, struct err *err)

@@ -57,7 +57,8 @@ struct call {
 	const struct kms_json *input;
 	struct kms_json *output; /* an object; left empty, the reply has no body */
 	int64_t now_ms;
-	struct key *key; /* of op->key_member; counted */
+	const char *address, *user_agent; /* of the client; NULL: not known */
+	struct key *key;		  /* of op->key_member; counted */
 
 	/* for the audit record */
 	char resources[CALL_RESOURCES_MAX][KEYREF_ARN_MAX];

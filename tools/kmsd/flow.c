@@ -167,6 +167,8 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	if (r == 0)
 		r = signature_check(kmsd->callers, &request->http, kmsd->place.region,
 				    now_ms / 1000, &caller, &failure);
+	call.address = request->address;
+	call.user_agent = header(request, "User-Agent");
 	call.input = input;
 	call.output = output;
 	call.caller = caller;

@@ -9,6 +9,8 @@
 #include "bytes.h"
 #include "err.h"
 #include "fault.h"
+#include "policy.h"
+#include "secret.h"
 
 #define KEYS_MAX      16384
 #define MATERIALS_MAX 512 /* a locked page each */
@@ -54,6 +56,20 @@ static int no_such_key(const struct keyref_place *place, const char *key_id, str
 	return fault_set(err, FAULT_NOT_FOUND, "Key '%s' does not exist", arn);
 }
 
+/* Whom the policy names was checked when it was put; since then they may have gone. */
+static int load_policy(struct keyring *ring, struct key *key, struct err *err)
+{
+	AUTO(freep) char *text = NULL;
+	int r = store_load_policy(ring->store, key, &text, err);
+
+	if (r < 0)
+		return r;
+	r = policy_parse(POLICY_KEY, text, strlen(text), NULL, &key->policy, err);
+	if (r == -EKEYREJECTED) /* our trouble, not the client's */
+		return err_set(err, EUCLEAN, "key '%s': stored policy makes no sense", key->id);
+	return r;
+}
+
 static int load(struct keyring *ring, const struct keyref_place *place, const char *key_id,
 		struct key **ret_key, struct err *err)
 {
@@ -70,7 +86,12 @@ static int load(struct keyring *ring, const struct keyref_place *place, const ch
 	r = store_load_key(ring->store, place, key_id, ret_key, err);
 	if (r == -ENOKEY)
 		return no_such_key(place, key_id, err);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	r = load_policy(ring, *ret_key, err);
+	if (r < 0)
+		cached_put(*ret_key);
+	else
 		cache_put(ring->keys, name, *ret_key, generation);
 	return r;
 }
@@ -124,15 +145,30 @@ int keyring_material(struct keyring *ring, const uint8_t id[CIPHERTEXT_MATERIAL_
 	return r;
 }
 
+static void forget(struct keyring *ring, const struct key *key)
+{
+	char name[CACHE_NAME_MAX + 1];
+
+	(void)snprintf(name, sizeof(name), "%s/%s/%s", key->account, key->region,
+		       key->id); /* fits */
+	cache_drop(ring->keys, name);
+}
+
 int keyring_set_state(struct keyring *ring, const struct key *key, enum key_state to,
 		      int64_t deletion_ms, struct err *err)
 {
-	char name[CACHE_NAME_MAX + 1];
 	int r = store_set_state(ring->store, key, to, deletion_ms, err);
 
-	(void)snprintf(name, sizeof(name), "%s/%s/%s", key->account, key->region,
-		       key->id);      /* fits */
-	cache_drop(ring->keys, name); /* after a failure too: it may have been written */
+	forget(ring, key); /* after a failure too: it may have been written */
+	return r;
+}
+
+int keyring_set_policy(struct keyring *ring, const struct key *key, const char *policy,
+		       struct err *err)
+{
+	int r = store_set_policy(ring->store, key, policy, err);
+
+	forget(ring, key); /* after a failure too, as above */
 	return r;
 }
 

@@ -17,7 +17,7 @@ int keyring_new(struct store *store, struct keyring **ret_ring, struct err *err)
 void keyring_free(struct keyring *ring);
 
 /*
- * The key @ref names, which the caller puts back. A key whose deletion is due is destroyed here.
+ * The key @ref names, with its policy compiled, which the caller puts back. A key whose deletion is due is destroyed here.
  * NotFoundException.
  */
 int keyring_find(struct keyring *ring, const struct keyref_place *place, const struct keyref *ref,
@@ -30,6 +30,10 @@ int keyring_material(struct keyring *ring, const uint8_t id[CIPHERTEXT_MATERIAL_
 /* As store_set_state(); the ring then forgets the key. */
 int keyring_set_state(struct keyring *ring, const struct key *key, enum key_state to,
 		      int64_t deletion_ms, struct err *err);
+
+/* As store_set_policy(); the ring then forgets the key. */
+int keyring_set_policy(struct keyring *ring, const struct key *key, const char *policy,
+		       struct err *err);
 
 /* Destroy what is due by @now_ms. */
 int keyring_expire(struct keyring *ring, int64_t now_ms, struct err *err);

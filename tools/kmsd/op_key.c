@@ -176,7 +176,7 @@ int op_create_key(struct call *call, struct err *err)
 	r = r ? r : take_tags(call, tags, &wanted.tag_count, err);
 	r = r ? r : call_authorize(call, "CreateKey", NULL, err);
 	if (r == 0 && policy)
-		r = op_policy_check(policy, err);
+		r = op_policy_check(call, NULL, policy, err);
 	if (r < 0)
 		return r;
 	(void)snprintf(policy_text, sizeof(policy_text), default_policy,

@@ -25,8 +25,12 @@ int op_list_aliases(struct call *call, struct err *err);
 int op_get_key_policy(struct call *call, struct err *err);
 int op_put_key_policy(struct call *call, struct err *err);
 int op_list_key_policies(struct call *call, struct err *err);
-/* MalformedPolicyDocumentException or LimitExceededException. */
-int op_policy_check(const char *policy, struct err *err);
+/*
+ * Whether the call may give @key (NULL: a key to be made) this policy: MalformedPolicyDocument, for
+ * the lockout safety check too, or LimitExceededException.
+ */
+int op_policy_check(const struct call *call, const struct key *key, const char *text,
+		    struct err *err);
 /* op_crypto.c */
 int op_encrypt(struct call *call, struct err *err);
 int op_decrypt(struct call *call, struct err *err);

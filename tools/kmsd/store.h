@@ -18,6 +18,7 @@
 #include "keystate.h"
 
 struct err;
+struct policy;
 struct rootkey;
 struct secret;
 struct store;
@@ -38,6 +39,7 @@ struct key {
 	uint8_t material_id[CIPHERTEXT_MATERIAL_LEN];	    /* the one to encrypt with */
 	char material_hex[2 * CIPHERTEXT_MATERIAL_LEN + 1]; /* the same */
 	char *description;				    /* owned */
+	struct policy *policy; /* compiled; owned; NULL unless the keyring found the key */
 };
 
 /* Key material, unwrapped. */

@@ -9,6 +9,7 @@
 #include "aead.h"
 #include "bytes.h"
 #include "err.h"
+#include "policy.h"
 #include "secret.h"
 
 #define MATERIAL_NAME_MAX 256
@@ -18,6 +19,7 @@ static void key_free(struct cached *obj)
 	struct key *key = (struct key *)obj;
 
 	free(key->description);
+	policy_free(key->policy);
 	free(key);
 }
 
