@@ -435,8 +435,13 @@ static void grantees_are_arns_or_services(void **state)
 		{"arn:aws:sts::111122223333:assumed-role/aws:ec2-infrastructure/i-07b7",
 		 POLICY_PRINCIPAL_SESSION},
 	};
-	static const char *const bad[] = {"*", "test", "", "arn:aws:iam::111122223333:user/a:b",
-					  "arn:aws:sts::111122223333:assumed-role/R/aws:x"};
+	static const char *const bad[] = {"*",
+					  "test",
+					  "",
+					  "arn:aws:iam::111122223333:user/a:b",
+					  "arn:aws:sts::111122223333:assumed-role/R/aws:x",
+					  "arn:aws:sts::111122223333:assumed-role/R",
+					  "arn:aws:sts::111122223333:assumed-role/R/s/t"};
 	struct policy_principal principal;
 	struct err err = {0};
 

