@@ -155,8 +155,8 @@ static void key_policies_with_invalid_principals_are_refused_in_aws_words(void *
 		"{'AWS':'arn:aws:iam::111122223333:user/gone'}",
 		"{'AWS':'arn:aws:iam::111122223333:user/Test'}", /* case counts */
 		"{'AWS':'arn:aws:iam::111122223333:role/gone'}",
-		"{'AWS':'arn:aws:iam::111122223333:role/aws-service-role/"
-		"autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling'}",
+		("{'AWS':'arn:aws:iam::111122223333:role/aws-service-role/"
+		 "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling'}"),
 		"{'AWS':'arn:aws:sts::111122223333:assumed-role/gone/s'}",
 		"{'AWS':'arn:aws:sts::111122223333:assumed-role/R'}",
 		"{'AWS':'arn:aws:sts::111122223333:assumed-role/R/*'}",

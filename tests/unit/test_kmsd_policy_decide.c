@@ -28,6 +28,10 @@ static void key_policy_and_iam_in_the_account_of_the_key(void **state)
 		 .key = ALLOW(USER, "kms:Decrypt"), .part = POLICY_PART_KEY},
 		{"user named for another action", TEST, .key = ALLOW(USER, "kms:Encrypt"),
 		 .want = ON_KEY NO_RESOURCE("Decrypt"), .part = POLICY_PART_KEY},
+		{"user named, then the account", TEST, .key = ALLOW(USER, "kms:*") "," ROOT_MAY,
+		 .part = POLICY_PART_KEY},
+		{"the account, then user named", TEST, .key = ROOT_MAY "," ALLOW(USER, "kms:*"),
+		 .part = POLICY_PART_KEY},
 		{"actions ignore case", TEST, .key = ALLOW(USER, "KMS:decr?pt"),
 		 .part = POLICY_PART_KEY},
 		{"another user", NEW_TEST, .key = ALLOW(USER, "kms:*"),
@@ -41,6 +45,15 @@ static void key_policy_and_iam_in_the_account_of_the_key(void **state)
 		{"a Deny without action denies nothing", TEST,
 		 .key = ALLOW("'*'", "kms:*") ",{'Effect':'Deny','Principal':'*','Resource':'*'}",
 		 .part = POLICY_PART_KEY},
+	};
+
+	(void)state;
+	check_rows(ROWS(rows));
+}
+
+static void all_elements_of_a_statement_must_match(void **state)
+{
+	static const struct row rows[] = {
 		{"resource of another key", TEST,
 		 .key = "{'Effect':'Allow','Principal':'*','Action':'kms:*','Resource':"
 			"'arn:aws:kms:us-east-1:111122223333:key/ffffffff-*'}",
@@ -96,7 +109,8 @@ static void an_explicit_deny_wins_wherever_it_stands(void **state)
 								       "kms:*"),
 		 .identity = I_ALLOW("kms:*"), .part = POLICY_PART_IDENTITY},
 		{"key policy beats a grant", TEST, .key = ROOT_MAY "," DENY("'*'", "kms:Decrypt"),
-		 .grant = {"arn:aws:iam::111122223333:user/test", "Decrypt"},
+		 .grant = {.grantee = "arn:aws:iam::111122223333:user/test",
+			   .operations = "Decrypt"},
 		 .want = ON_KEY DENIED_BY("resource-based policy"), .part = POLICY_PART_KEY},
 		{"IAM", TEST, .key = ALLOW(USER, "kms:*"), .identity = I_DENY("kms:Decrypt"),
 		 .want = ON_KEY DENIED_BY_IDENTITY, .part = POLICY_PART_IDENTITY},
@@ -104,11 +118,13 @@ static void an_explicit_deny_wins_wherever_it_stands(void **state)
 		 .identity = I_ALLOW("*") "," I_DENY("*"), .want = ON_KEY DENIED_BY_IDENTITY,
 		 .part = POLICY_PART_IDENTITY},
 		{"IAM beats a grant", TEST, .key = ROOT_MAY, .identity = I_DENY("kms:Decrypt"),
-		 .grant = {"arn:aws:iam::111122223333:user/test", "Decrypt"},
+		 .grant = {.grantee = "arn:aws:iam::111122223333:user/test",
+			   .operations = "Decrypt"},
 		 .want = ON_KEY DENIED_BY_IDENTITY, .part = POLICY_PART_IDENTITY},
 		{"session policy beats a grant", SESSION, .key = ROOT_MAY,
 		 .session = I_ALLOW("*") "," I_DENY("kms:Decrypt"),
-		 .grant = {"arn:aws:sts::111122223333:assumed-role/R/target", "Decrypt"},
+		 .grant = {.grantee = "arn:aws:sts::111122223333:assumed-role/R/target",
+			   .operations = "Decrypt"},
 		 .want = ON_KEY DENIED_BY("session policy"), .part = POLICY_PART_SESSION},
 		{"boundary", TEST, .key = ALLOW(USER, "kms:*"),
 		 .boundary = I_ALLOW("*") "," I_DENY("kms:*"),
@@ -215,6 +231,8 @@ static void not_principal_spares_whom_it_names_at_every_level(void **state)
 		 .part = POLICY_PART_KEY},
 		{"role and account", SESSION,
 		 .key = ALLOW("'*'", "*") "," NOT("Deny", A_ROOT "," A_ROLE), DENIED},
+		{"everyone", TEST, .key = ALLOW("'*'", "*") "," NOT("Deny", "'*'"),
+		 .part = POLICY_PART_KEY},
 		{"Allow to all but the user", TEST, .key = NOT("Allow", A_TEST),
 		 .want = ON_KEY NO_RESOURCE("Decrypt"), .part = POLICY_PART_KEY},
 		{"Allow to all but the account", TEST, .key = NOT("Allow", A_ROOT),
@@ -262,15 +280,18 @@ static void another_account_needs_both_sides(void **state)
 		 .want = HIDDEN, .part = POLICY_PART_KEY},
 		{"grant of the key's account, IAM allows", FAR_SESSION, .key = ROOT_MAY,
 		 .identity = I_ALLOW("kms:*"),
-		 .grant = {"arn:aws:sts::123456789012:assumed-role/F/target", "Decrypt"},
+		 .grant = {.grantee = "arn:aws:sts::123456789012:assumed-role/F/target",
+			   .operations = "Decrypt"},
 		 .part = POLICY_PART_IDENTITY},
 		{"grant of the key's account, IAM silent", FAR_SESSION, .action = "DescribeKey",
 		 .key = ROOT_MAY,
-		 .grant = {"arn:aws:sts::123456789012:assumed-role/F/target", "DescribeKey"},
+		 .grant = {.grantee = "arn:aws:sts::123456789012:assumed-role/F/target",
+			   .operations = "DescribeKey"},
 		 .want = "on this resource " NO_IDENTITY("DescribeKey"),
 		 .part = POLICY_PART_IDENTITY},
 		{"grant that the caller's account issued", FAR_SESSION, .key = ROOT_MAY,
-		 .grant = {"arn:aws:sts::123456789012:assumed-role/F/target", "Decrypt",
+		 .grant = {.grantee = "arn:aws:sts::123456789012:assumed-role/F/target",
+			   .operations = "Decrypt",
 			   .issuer = OTHER},
 		 .part = POLICY_PART_GRANT},
 	};
@@ -355,6 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(key_policy_and_iam_in_the_account_of_the_key),
+		cmocka_unit_test(all_elements_of_a_statement_must_match),
 		cmocka_unit_test(an_explicit_deny_wins_wherever_it_stands),
 		cmocka_unit_test(roles_sessions_and_what_limits_them),
 		cmocka_unit_test(not_principal_spares_whom_it_names_at_every_level),

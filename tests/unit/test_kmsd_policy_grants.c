@@ -7,40 +7,47 @@ static void grants_allow_and_only_allow(void **state)
 #define G_ROLE	 "arn:aws:iam::111122223333:role/R"
 #define G_TARGET "arn:aws:sts::111122223333:assumed-role/R/target"
 	static const struct row rows[] = {
-		{"user, no IAM at all", TEST, .key = ROOT_MAY, .grant = {G_USER, "Decrypt Encrypt"},
+		{"user, no IAM at all", TEST, .key = ROOT_MAY,
+		 .grant = {.grantee = G_USER, .operations = "Decrypt Encrypt"},
 		 .part = POLICY_PART_GRANT},
 		{"without delegation too", TEST, .key = ALLOW(ROLE, "kms:*"),
-		 .grant = {G_USER, "Decrypt"}, .part = POLICY_PART_GRANT},
-		{"another operation", TEST, .key = ROOT_MAY, .grant = {G_USER, "Encrypt"},
+		 .grant = {.grantee = G_USER, .operations = "Decrypt"}, .part = POLICY_PART_GRANT},
+		{"another operation", TEST, .key = ROOT_MAY,
+		 .grant = {.grantee = G_USER, .operations = "Encrypt"},
 		 .want = ON_KEY NO_IDENTITY("Decrypt"), .part = POLICY_PART_IDENTITY},
 		{"an operation that no grant can give", TEST, .action = "PutKeyPolicy",
-		 .key = ROOT_MAY, .grant = {G_USER, "Decrypt"},
+		 .key = ROOT_MAY, .grant = {.grantee = G_USER, .operations = "Decrypt"},
 		 .want = ON_KEY NO_IDENTITY("PutKeyPolicy"), .part = POLICY_PART_IDENTITY},
-		{"user made anew", NEW_TEST, .key = ROOT_MAY, .grant = {G_USER, "Decrypt"},
+		{"user made anew", NEW_TEST, .key = ROOT_MAY,
+		 .grant = {.grantee = G_USER, .operations = "Decrypt"},
 		 .want = ON_KEY NO_IDENTITY("Decrypt"), .part = POLICY_PART_IDENTITY},
 		{"user is not limited by a boundary", TEST, .key = ROOT_MAY,
-		 .boundary = I_ALLOW("s3:*"), .grant = {G_USER, "Decrypt"},
+		 .boundary = I_ALLOW("s3:*"), .grant = {.grantee = G_USER, .operations = "Decrypt"},
 		 .part = POLICY_PART_GRANT},
-		{"role, any session", SIBLING, .key = ROOT_MAY, .grant = {G_ROLE, "Decrypt"},
-		 .part = POLICY_PART_GRANT},
+		{"role, any session", SIBLING, .key = ROOT_MAY,
+		 .grant = {.grantee = G_ROLE, .operations = "Decrypt"}, .part = POLICY_PART_GRANT},
 		{"role, limited by session policy", SESSION, .key = ROOT_MAY,
-		 .session = I_ALLOW("s3:*"), .grant = {G_ROLE, "Decrypt"},
+		 .session = I_ALLOW("s3:*"), .grant = {.grantee = G_ROLE, .operations = "Decrypt"},
 		 .want = ON_KEY NO_SESSION("Decrypt"), .part = POLICY_PART_SESSION},
 		{"role, limited by boundary", SESSION, .key = ROOT_MAY, .boundary = I_ALLOW("s3:*"),
-		 .grant = {G_ROLE, "Decrypt"}, .want = ON_KEY NO_BOUNDARY("Decrypt"),
-		 .part = POLICY_PART_BOUNDARY},
+		 .grant = {.grantee = G_ROLE, .operations = "Decrypt"},
+		 .want = ON_KEY NO_BOUNDARY("Decrypt"), .part = POLICY_PART_BOUNDARY},
 		{"session, limited by neither", SESSION, .key = ROOT_MAY,
 		 .boundary = I_ALLOW("s3:*"), .session = I_ALLOW("s3:*"),
-		 .grant = {G_TARGET, "Decrypt"}, .part = POLICY_PART_GRANT},
-		{"sibling session", SIBLING, .key = ROOT_MAY, .grant = {G_TARGET, "Decrypt"},
+		 .grant = {.grantee = G_TARGET, .operations = "Decrypt"},
+		 .part = POLICY_PART_GRANT},
+		{"sibling session", SIBLING, .key = ROOT_MAY,
+		 .grant = {.grantee = G_TARGET, .operations = "Decrypt"},
 		 .want = ON_KEY NO_IDENTITY("Decrypt"), .part = POLICY_PART_IDENTITY},
-		{"role made anew", NEW_SESSION, .key = ROOT_MAY, .grant = {G_ROLE, "Decrypt"},
+		{"role made anew", NEW_SESSION, .key = ROOT_MAY,
+		 .grant = {.grantee = G_ROLE, .operations = "Decrypt"},
 		 .want = ON_KEY NO_IDENTITY("Decrypt"), .part = POLICY_PART_IDENTITY},
-		{"service", SERVICE, .key = ROOT_MAY, .grant = {"ec2.amazonaws.com", "Decrypt"},
+		{"service", SERVICE, .key = ROOT_MAY,
+		 .grant = {.grantee = "ec2.amazonaws.com", .operations = "Decrypt"},
 		 .part = POLICY_PART_GRANT},
 		{"ReEncryptFrom is not ReEncryptTo", TEST, .action = "ReEncryptTo", .key = ROOT_MAY,
-		 .grant = {G_USER, "ReEncryptFrom"}, .want = ON_KEY NO_IDENTITY("ReEncryptTo"),
-		 .part = POLICY_PART_IDENTITY},
+		 .grant = {.grantee = G_USER, .operations = "ReEncryptFrom"},
+		 .want = ON_KEY NO_IDENTITY("ReEncryptTo"), .part = POLICY_PART_IDENTITY},
 	};
 
 	(void)state;
@@ -76,9 +83,11 @@ static void constraints_compare_the_encryption_context_exactly(void **state)
 			.who = TEST,
 			.action = rows[i].action,
 			.key = ROOT_MAY,
-			.grant = {"arn:aws:iam::111122223333:user/test",
-				  "Decrypt DescribeKey RetireGrant", rows[i].constraint,
-				  "aws:ebs:id", "vol-1"},
+			.grant = {.grantee = "arn:aws:iam::111122223333:user/test",
+				  .operations = "Decrypt DescribeKey RetireGrant",
+				  .constraint = rows[i].constraint,
+				  .name = "aws:ebs:id",
+				  .value = "vol-1"},
 		};
 		struct scene scene;
 
@@ -125,8 +134,11 @@ static void a_grantee_may_pass_on_no_more_than_one_grant_gives(void **state)
 			.who = TEST,
 			.action = "CreateGrant",
 			.key = ROOT_MAY,
-			.grant = {"arn:aws:iam::111122223333:user/test", "Decrypt CreateGrant",
-				  rows[i].parent, "aws:ebs:id", "vol-1"},
+			.grant = {.grantee = "arn:aws:iam::111122223333:user/test",
+				  .operations = "Decrypt CreateGrant",
+				  .constraint = rows[i].parent,
+				  .name = "aws:ebs:id",
+				  .value = "vol-1"},
 		};
 		const struct policy_permit child = {
 			.operations = operations_of(rows[i].operations),
@@ -154,7 +166,8 @@ static void two_grants_do_not_combine(void **state)
 		.who = TEST,
 		.action = "CreateGrant",
 		.key = ROOT_MAY,
-		.grant = {"arn:aws:iam::111122223333:user/test", "Decrypt CreateGrant"},
+		.grant = {.grantee = "arn:aws:iam::111122223333:user/test",
+			  .operations = "Decrypt CreateGrant"},
 	};
 	const struct policy_permit child = {.operations = operations_of("Decrypt Encrypt")};
 	struct policy_grant two[2];
@@ -170,6 +183,31 @@ static void two_grants_do_not_combine(void **state)
 	assert_int_equal(policy_decide(&scene.request, NULL).result, POLICY_NOT_ALLOWED);
 	two[1].permit.operations |= two[0].permit.operations;
 	assert_int_equal(policy_decide(&scene.request, NULL).result, POLICY_ALLOWED);
+	tear_down(&scene);
+}
+
+static void of_two_grants_that_of_the_callers_account_counts(void **state)
+{
+	const struct row row = {
+		.who = FAR_SESSION,
+		.key = ROOT_MAY,
+		.grant = {.grantee = "arn:aws:sts::123456789012:assumed-role/F/target",
+			  .operations = "Decrypt"},
+	};
+	struct policy_grant two[2];
+	struct scene scene;
+
+	(void)state;
+	build(&scene, &row);
+	two[0] = two[1] = scene.grant;
+	scene.side.grants = two;
+	scene.side.grant_count = 2;
+	assert_int_equal(policy_decide(&scene.request, NULL).result, POLICY_NOT_ALLOWED);
+	for (int i = 0; i < 2; i++) {
+		two[i].issuing_account = OTHER;
+		assert_int_equal(policy_decide(&scene.request, NULL).result, POLICY_ALLOWED);
+		two[i].issuing_account = NULL;
+	}
 	tear_down(&scene);
 }
 
@@ -222,6 +260,7 @@ int main(void)
 		cmocka_unit_test(constraints_compare_the_encryption_context_exactly),
 		cmocka_unit_test(a_grantee_may_pass_on_no_more_than_one_grant_gives),
 		cmocka_unit_test(two_grants_do_not_combine),
+		cmocka_unit_test(of_two_grants_that_of_the_callers_account_counts),
 		cmocka_unit_test(a_grant_is_retired_by_whom_it_names_and_by_its_issuer),
 		cmocka_unit_test(there_are_seventeen_grant_operations),
 	};
