@@ -54,9 +54,9 @@ static void usage(void)
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		printf("  --%-16s%-10s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
 		       options[i].help);
-	printf("\nKey policies are stored but not evaluated in this version: the account's root "
-	       "user,\nwhose access key is printed at the start, may do everything. It is no place "
-	       "for\nproduction secrets.\n\nSee kmsd(1).\n");
+	printf("\nThe account's root user, whose access key is printed at the start, is the only "
+	       "caller\nin this version. Key policies decide what it may do. It is no place for\n"
+	       "production secrets.\n\nSee kmsd(1).\n");
 }
 
 static int wrong(const char *option, const char *value, const char *why)
