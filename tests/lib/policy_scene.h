@@ -71,6 +71,10 @@ static const struct policy_caller callers[] = {
 	 .account = ACCOUNT,
 	 .id = "AROANEW:target",
 	 .role_arn = "arn:aws:iam::111122223333:role/R"},
+	{.kind = POLICY_CALLER_FEDERATED,
+	 .arn = "arn:aws:sts::111122223333:federated-user/f",
+	 .account = ACCOUNT,
+	 .id = "111122223333:f"},
 };
 
 enum who {
@@ -83,7 +87,8 @@ enum who {
 	FAR_ROOT,
 	SERVICE,
 	NEW_TEST,
-	NEW_SESSION
+	NEW_SESSION,
+	FEDERATED
 };
 
 static int resolve(void *arg, const char *arn, char ret_id[POLICY_ID_MAX], struct err *err)

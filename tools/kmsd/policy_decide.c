@@ -211,12 +211,17 @@ static void evaluate_parts(struct parts *parts, struct policy_trace *trace)
 	parts->session = evaluate_set(&caller->session, POLICY_PART_SESSION, request, trace);
 }
 
-/* Boundary and session policies: @allowed, unless one is there and does not allow. */
+/*
+ * Boundary and session policies: @allowed, unless one is there and does not allow. A federated user
+ * has what session policies give, so without one nothing.
+ */
 static struct policy_decision limited(const struct parts *parts, struct policy_decision allowed)
 {
+	bool federated = parts->request->caller->kind == POLICY_CALLER_FEDERATED;
+
 	if (parts->boundary.present && !parts->boundary.allow)
 		return in_general(POLICY_NOT_ALLOWED, POLICY_PART_BOUNDARY);
-	if (parts->session.present && !parts->session.allow)
+	if ((parts->session.present || federated) && !parts->session.allow)
 		return in_general(POLICY_NOT_ALLOWED, POLICY_PART_SESSION);
 	return allowed;
 }
