@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "bytes.h"
 #include "err.h"
@@ -37,6 +38,7 @@ static int check_places(const char *vol, const char *dir, char **ret_vol, char *
 	AUTO(volume_header_freep) struct volume_header *header = NULL;
 	AUTO(freep) char *absolute_vol = NULL;
 	AUTO(freep) char *absolute_dir = NULL;
+	struct statfs fs;
 	struct stat st;
 	int r = volume_header_load(vol, &header, err);
 
@@ -44,9 +46,14 @@ static int check_places(const char *vol, const char *dir, char **ret_vol, char *
 		return err_prefix(err, "volume '%s'", vol);
 	absolute_vol = realpath(vol, NULL);
 	absolute_dir = realpath(dir, NULL);
-	if (!absolute_vol || !absolute_dir || stat(absolute_dir, &st) < 0)
-		return err_set(err, errno, "mount point '%s': %s", absolute_vol ? dir : vol,
-			       strerror(errno));
+	/* A dead mount still has its attributes in the kernel for a while; statfs() finds it out. */
+	if (!absolute_vol || !absolute_dir || stat(absolute_dir, &st) < 0 ||
+	    statfs(absolute_dir, &fs) < 0)
+		return err_set(err, errno, "mount point '%s': %s%s", absolute_vol ? dir : vol,
+			       strerror(errno),
+			       errno == ENOTCONN ? ": its daemon has died; 'kmsvol unmount' takes "
+						   "the mount away"
+						 : "");
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "mount point '%s': not a directory", dir);
 	if (mountinfo_is_within(absolute_vol, absolute_dir) ||

@@ -63,8 +63,9 @@ refused 1 "nothing of kmsvol is mounted there" "$KMSVOL" unmount D
 need_ok 'it mounts again' "$KMSVOL" mount V D
 pid=$("$KMSVOL" status D --json | jq .pid)
 kill -KILL "$pid"
-wait_for 10 gone -0 "$pid"
+wait_for 10 gone "$pid"
 not_ok 'the mount is dead' cat D/status
+refused 1 "its daemon has died; 'kmsvol unmount' takes the mount away" "$KMSVOL" mount V D
 ok 'unmount takes it away' "$KMSVOL" unmount D
 not_ok 'nothing is mounted any more' mountpoint -q D
 ok 'and the volume mounts' "$KMSVOL" mount V D
