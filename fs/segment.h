@@ -85,6 +85,9 @@ int segment_table_check(struct segment_table *table, struct err *err);
  */
 int segment_retire_dead(struct segment_table *table, uint32_t below, struct err *err);
 
+/* Is there a segment below @below without a live block, that waits to be retired? */
+bool segment_table_has_dead(struct segment_table *table, uint32_t below);
+
 /* Unlink the files kept for new segments. Returns how many there were. */
 unsigned segment_drop_recycled(struct segment_table *table);
 

@@ -331,6 +331,17 @@ int segment_retire_dead(struct segment_table *table, uint32_t below, struct err 
 	return retired;
 }
 
+bool segment_table_has_dead(struct segment_table *table, uint32_t below)
+{
+	bool any = false;
+
+	pthread_rwlock_rdlock(&table->lock);
+	for (uint32_t i = 0; !any && i < table->room && table->first + i < below; i++)
+		any = table->by_id[i] && atomic_load(&table->by_id[i]->live) == 0;
+	pthread_rwlock_unlock(&table->lock);
+	return any;
+}
+
 bool segment_table_take_recycled(struct segment_table *table, struct recycled *ret_recycled)
 {
 	bool any;

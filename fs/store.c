@@ -25,6 +25,8 @@
 
 #define SEGMENT_SIZE_MIN (64ULL << 20)
 #define SEGMENTS_WANTED	 4096		/* a volume written once has about so many at the most */
+#define CHECKPOINT_STEP	 (64ULL << 20)	/* of log; sooner when a dead segment may be retired */
+#define DEAD_DISTANCE	 2		/* ids: head and spare have no live blocks either */
 #define CHECKPOINT_BYTES (256ULL << 20) /* of log between checkpoints: bounds the replay */
 
 static bool power_of_two(uint64_t v)
@@ -159,7 +161,10 @@ void store_appended(struct store *store, uint64_t bytes)
 {
 	uint64_t before = atomic_fetch_add(&store->since_checkpoint, bytes);
 
-	if (before >= CHECKPOINT_BYTES || before + bytes < CHECKPOINT_BYTES)
+	if (before / CHECKPOINT_STEP == (before + bytes) / CHECKPOINT_STEP)
+		return;
+	if (before + bytes < CHECKPOINT_BYTES &&
+	    !segment_table_has_dead(store->table, log_next_segment(store->log) - DEAD_DISTANCE))
 		return;
 	pthread_mutex_lock(&store->thread_lock);
 	store->due = true;
