@@ -91,6 +91,11 @@ static int posix_sync(struct disk_file *file)
 	return fdatasync(fd_of(file)) < 0 ? -errno : 0;
 }
 
+static void posix_forget(struct disk_file *file)
+{
+	(void)posix_fadvise(fd_of(file), 0, 0, POSIX_FADV_DONTNEED); /* a hint, and all there is */
+}
+
 static int posix_allocate(struct disk_file *file, uint64_t off, uint64_t len)
 {
 	int num;
@@ -178,6 +183,7 @@ static const struct disk_ops posix_ops = {
 	.pread = posix_pread,
 	.pwrite = posix_pwrite,
 	.sync = posix_sync,
+	.forget = posix_forget,
 	.allocate = posix_allocate,
 	.truncate = posix_truncate,
 	.size = posix_size,

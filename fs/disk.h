@@ -29,7 +29,9 @@ struct disk_ops {
 	void (*close)(struct disk_file *file);
 	int64_t (*pread)(struct disk_file *file, void *buf, size_t len, uint64_t off);
 	int64_t (*pwrite)(struct disk_file *file, const void *buf, size_t len, uint64_t off);
-	int (*sync)(struct disk_file *file);				     /* fdatasync */
+	int (*sync)(struct disk_file *file); /* fdatasync */
+	void (*forget)(
+		struct disk_file *file); /* read it from the disk next time, not from a cache */
 	int (*allocate)(struct disk_file *file, uint64_t off, uint64_t len); /* posix_fallocate */
 	int (*truncate)(struct disk_file *file, uint64_t len);
 	int (*size)(struct disk_file *file, uint64_t *ret_len);

@@ -137,7 +137,9 @@ int log_advance(struct log *log, size_t len, struct err *err)
 
 static bool wants_room_locked(const struct log *log)
 {
-	return log->room_end < log->segment_size && log->room_end - log->head_off < ROOM_LOW;
+	/* Not before the first record: on a nearly full disk the checkpoints of the open come first. */
+	return log->appended && log->room_end < log->segment_size &&
+	       log->room_end - log->head_off < ROOM_LOW;
 }
 
 static bool wants_spare_locked(const struct log *log)

@@ -222,6 +222,8 @@ static int enter(struct replay *rp, uint32_t id, uint32_t previous, struct err *
 			       ", not %08" PRIx32,
 			       id, segment_previous(rp->segment), previous);
 	rp->off = FORMAT_SEGMENT_LEN;
+	/* After an fsync that failed, the cache has what never reached the disk. */
+	rp->disk->ops->forget(segment_file(rp->segment));
 	if (blockcrypt_set_key(rp->crypt, segment_key(rp->segment)) < 0)
 		return err_set(err, EIO, "libcrypto failed");
 	return 0;

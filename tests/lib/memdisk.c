@@ -187,6 +187,12 @@ static void sync_locked(struct inode *i)
 	i->changes_end = doubtful ? end : &i->changes;
 }
 
+/* There is no cache that knows more than the disk: a failed sync is in doubt by itself. */
+static void mem_forget(struct disk_file *file)
+{
+	(void)file;
+}
+
 static int mem_sync(struct disk_file *file)
 {
 	struct memdisk *m = of(file->disk);
@@ -358,6 +364,7 @@ static const struct disk_ops mem_ops = {
 	.pread = mem_pread,
 	.pwrite = mem_pwrite,
 	.sync = mem_sync,
+	.forget = mem_forget,
 	.allocate = mem_allocate,
 	.truncate = mem_truncate,
 	.size = mem_size,
