@@ -51,7 +51,10 @@ help:
 	@echo "make setup     install the Debian packages that build and tests need"
 	@echo "make build     build kmsvol and kmsd into $(B)/"
 	@echo "make install   install them below PREFIX=$(PREFIX)"
-	@echo "make format    put the sources into the project's layout; make clean"
+	@echo "make uninstall remove what install put there"
+	@echo "make format    put the sources into the project's layout"
+	@echo "make clean     remove what was built"
+	@echo "V=1 shows the commands; SAN=address or SAN=thread builds with sanitizers into a directory of its own"
 
 # What is wanted runs in a second make, so that what set-up installed is seen.
 demo check bench:
