@@ -26,7 +26,7 @@ one_of_two() {
 	wait "$pid"
 	second=$?
 	files=$(cd W && echo *)
-	[ "$((first + second))" -eq 1 ] && [ "$files" = 'map root.0 root.1 segments volume.json' ] && return
+	[ "$((first + second))" -eq 1 ] && [ "$files" = 'flushed map root.0 root.1 segments volume.json' ] && return
 	echo "exit codes $first and $second, files: $files"
 	return 1
 }

@@ -17,7 +17,7 @@ chmod 711 "$DIR" scratch
 # Starts the demo in a process group and a scratch directory of its own: $DEMO, $PLACE.
 start_demo() {
 	loops=$(losetup -a | sort)
-	runs=$(ls /run/kmsvol 2>/dev/null)
+	runs=$(ls /run/kmsvol 2>/dev/null | sort)
 	# Not "&" alone: what a shell starts in the background ignores SIGINT.
 	TMPDIR=$DIR/scratch BUILD=$BUILD setsid env --default-signal=INT "$CASE_ROOT/tests/demo" >demo.out 2>&1 &
 	DEMO=$!
@@ -48,7 +48,8 @@ nothing_left() {
 	not_ok "$1: no mount" grep -F -- "$DIR/scratch" /proc/self/mountinfo
 	is "$1: no loop device of its own" "$(losetup -a | sort | comm -13 <(echo "$loops") - |
 		grep -E '/run/kmsvol/|\(/disk\)')" ''
-	is "$1: nothing in /run/kmsvol" "$(ls /run/kmsvol 2>/dev/null)" "$runs"
+	is "$1: nothing of its own in /run/kmsvol" \
+		"$(ls /run/kmsvol 2>/dev/null | sort | comm -13 <(echo "$runs") -)" ''
 	is "$1: no process" "$(users_of "$DIR/scratch/kmsvol-demo")" ''
 }
 
