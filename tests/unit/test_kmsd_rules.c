@@ -268,13 +268,14 @@ static void operations_are_found_by_name(void **state)
 }
 
 /* A call by @arn of account 111122223333, or of 123456789012 if @far. */
-static struct call call_by(struct access_key *caller, struct kmsd *kmsd, const char *arn, bool far)
+static struct call call_by(struct caller *caller, struct kmsd *kmsd, const char *arn, bool far)
 {
 	static const struct operation op = {.name = "Decrypt"};
 
-	*caller = (struct access_key){.id = "AKIA"};
+	*caller = (struct caller){.kind = strstr(arn, ":root") ? CALLER_ROOT : CALLER_USER};
 	strcpy(caller->account, far ? "123456789012" : "111122223333");
-	strcpy(caller->principal_arn, arn);
+	strcpy(caller->arn, arn);
+	strcpy(caller->issuer_arn, arn);
 	*kmsd = (struct kmsd){.place = place};
 	return (struct call){.kmsd = kmsd, .op = &op, .caller = caller, .now_ms = 1700000000000};
 }
@@ -303,7 +304,7 @@ static void the_key_policy_decides(void **state)
 		policy_of(ROOT_STATEMENT),
 		policy_of("{\"Effect\":\"Allow\",\"Principal\":\"*\","
 			  "\"Action\":\"kms:PutKeyPolicy\",\"Resource\":\"*\"}")};
-	struct access_key caller;
+	struct caller caller;
 	struct kmsd kmsd;
 	struct err err = {0};
 	struct call call = call_by(&caller, &kmsd, "arn:aws:iam::111122223333:root", false);
@@ -355,7 +356,7 @@ static void policies_must_be_policies_and_leave_a_way_back(void **state)
 				    "\"Resource\":\"*\"}}";
 	AUTO(kms_json_freep) struct kms_json *bypass = kms_json_new_object();
 	char *big = malloc(40000);
-	struct access_key caller;
+	struct caller caller;
 	struct kmsd kmsd;
 	struct err err = {0};
 	struct call call = call_by(&caller, &kmsd, "arn:aws:iam::111122223333:root", false);

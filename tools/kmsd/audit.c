@@ -14,6 +14,7 @@
 #include "ids.h"
 #include "kms_json.h"
 #include "secret.h"
+#include "service.h"
 
 #define FILE_NAME "audit.jsonl"
 
@@ -57,22 +58,70 @@ void audit_close(struct audit *audit)
 	free(audit);
 }
 
-static struct kms_json *identity(const struct access_key *caller)
+/* "2026-09-26T06:05:16Z". -EINVAL: no such time. */
+static int timestamp(int64_t ms, char ret[32])
 {
+	time_t t = (time_t)(ms / 1000);
+	struct tm tm;
+
+	return gmtime_r(&t, &tm) && strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) ? 0 : -EINVAL;
+}
+
+/* Of temporary credentials: when they were made, and by which role. */
+static int put_session(struct kms_json *id, const struct caller *caller)
+{
+	struct kms_json *context = kms_json_new_object(), *issuer = kms_json_new_object();
+	struct kms_json *attributes = kms_json_new_object();
+	const struct iam_principal *p = caller->principal;
+	char when[32];
+	int r = timestamp(caller->issued_ms, when);
+
+	if (!context || !issuer || !attributes)
+		r = -ENOMEM;
+	if (r == 0 && caller->kind == CALLER_ROLE)
+		r = kms_json_set_str(issuer, "type", "Role") |
+		    kms_json_set_str(issuer, "principalId", p->id) |
+		    kms_json_set_str(issuer, "arn", p->arn) |
+		    kms_json_set_str(issuer, "accountId", p->account) |
+		    kms_json_set_str(issuer, "userName", p->name);
+	if (r == 0)
+		r = kms_json_set_str(attributes, "creationDate", when) |
+		    kms_json_set_str(attributes, "mfaAuthenticated", "false");
+	if (r == 0 && caller->kind == CALLER_ROLE)
+		r = kms_json_set(context, "sessionIssuer", issuer);
+	else
+		kms_json_free(issuer);
+	if (r == 0) {
+		r = kms_json_set(context, "attributes", attributes);
+		return r | kms_json_set(id, "sessionContext", context);
+	}
+	kms_json_free(attributes);
+	kms_json_free(context);
+	return r;
+}
+
+static struct kms_json *identity(const struct caller *caller)
+{
+	static const char *const types[] = {
+		[CALLER_ROOT] = "Root", [CALLER_USER] = "IAMUser", [CALLER_ROLE] = "AssumedRole"};
 	struct kms_json *id = kms_json_new_object();
 	int r;
 
 	if (!id)
 		return NULL;
 	if (caller)
-		r = kms_json_set_str(id, "type", "Root") |
-		    kms_json_set_str(id, "principalId", caller->account) |
-		    kms_json_set_str(id, "arn", caller->principal_arn) |
+		r = kms_json_set_str(id, "type", types[caller->kind]) |
+		    kms_json_set_str(id, "principalId", caller->principal_id) |
+		    kms_json_set_str(id, "arn", caller->arn) |
 		    kms_json_set_str(id, "accountId", caller->account) |
-		    kms_json_set_str(id, "accessKeyId", caller->id);
+		    kms_json_set_str(id, "accessKeyId", caller->access_key_id);
 	else
 		r = kms_json_set_str(id, "type", "Unknown") |
 		    kms_json_set_str(id, "accountId", "ANONYMOUS_PRINCIPAL");
+	if (caller && caller->kind == CALLER_USER)
+		r |= kms_json_set_str(id, "userName", caller->principal->name);
+	if (caller && caller->expires_ms)
+		r |= put_session(id, caller);
 	if (r) {
 		kms_json_free(id);
 		return NULL;
@@ -80,10 +129,48 @@ static struct kms_json *identity(const struct access_key *caller)
 	return id;
 }
 
+static struct kms_json *small_names(const struct kms_json *v);
+
+static int put_small(const char *name, struct kms_json *value, void *arg)
+{
+	char small[64];
+
+	if (strcmp(name, "SecretAccessKey") == 0 || strcmp(name, "SessionToken") == 0)
+		return 0; /* never in a record */
+	validate_member_name(name, small);
+	return kms_json_set(arg, small, small_names(value));
+}
+
+/* A copy whose members' names begin small, without secrets. NULL: out of memory. */
+static struct kms_json *small_names(const struct kms_json *v)
+{
+	struct kms_json *out;
+
+	if (kms_json_type(v) == KMS_JSON_ARRAY) {
+		out = kms_json_new_array();
+		for (size_t i = 0; out && i < kms_json_count(v); i++)
+			if (kms_json_add(out, small_names(kms_json_at(v, i)))) {
+				kms_json_free(out);
+				return NULL;
+			}
+		return out;
+	}
+	if (kms_json_type(v) != KMS_JSON_OBJECT)
+		return kms_json_copy(v);
+	out = kms_json_new_object();
+	if (out && kms_json_each(v, put_small, out)) {
+		kms_json_free(out);
+		return NULL;
+	}
+	return out;
+}
+
 /* Members of the input with small first letters; what is hidden stays out. */
 static struct kms_json *parameters(const struct call *call)
 {
 	struct kms_json *out = kms_json_new_object();
+	bool kms =
+		strcmp(call->service->name, "kms") == 0; /* encryption contexts stay as they are */
 	int r = 0;
 
 	if (!out)
@@ -95,7 +182,7 @@ static struct kms_json *parameters(const struct call *call)
 		if (!v || (m->flags & MEMBER_HIDDEN))
 			continue;
 		validate_member_name(m->name, name);
-		r |= kms_json_set(out, name, kms_json_copy(v));
+		r |= kms_json_set(out, name, kms ? kms_json_copy(v) : small_names(v));
 	}
 	for (const struct member *m = call->op->members; m && m->name; m++) {
 		char name[64];
@@ -123,7 +210,11 @@ static int put_response(struct kms_json *rec, const struct call *call, int faile
 {
 	struct kms_json *e;
 
-	if (failed || !call->op || call->op->read_only)
+	if (failed || !call->op || (call->op->read_only && !call->op->log_output))
+		return kms_json_set_null(rec, "responseElements");
+	if (!call->service->target_prefix && kms_json_count(call->output) > 0)
+		return kms_json_set(rec, "responseElements", small_names(call->output));
+	if (!call->service->target_prefix)
 		return kms_json_set_null(rec, "responseElements");
 	if (call->response_elements)
 		return kms_json_set(rec, "responseElements",
@@ -145,11 +236,12 @@ static int put_resources(struct kms_json *rec, const struct call *call, const ch
 	if (!list)
 		return -ENOMEM;
 	for (unsigned i = 0; i < call->resource_count; i++) {
+		const char *type = call->resource_types[i];
 		struct kms_json *e = kms_json_new_object();
 
 		if (e)
 			r |= kms_json_set_str(e, "accountId", account) |
-			     kms_json_set_str(e, "type", "AWS::KMS::Key") |
+			     kms_json_set_str(e, "type", type ? type : "AWS::KMS::Key") |
 			     kms_json_set_str(e, "ARN", call->resources[i]);
 		r |= kms_json_add(list, e);
 	}
@@ -187,20 +279,19 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 {
 	int denied = source->error_code && strcmp(source->error_code, "AccessDeniedException") == 0;
 	char id[IDS_UUID_LEN + 1], when[32];
-	time_t t = (time_t)(call->now_ms / 1000);
-	struct tm tm;
 	int r = ids_uuid(id, err);
 
 	if (r < 0)
 		return r;
-	if (!gmtime_r(&t, &tm) || strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (timestamp(call->now_ms, when) < 0)
 		return err_set(err, EINVAL, "audit record: time");
 	r = kms_json_set_str(rec, "eventVersion", "1.11") |
 	    kms_json_set(rec, "userIdentity", identity(call->caller)) |
 	    kms_json_set_str(rec, "eventTime", when) |
-	    kms_json_set_str(rec, "eventSource", "kms.amazonaws.com") |
+	    kms_json_set_str(rec, "eventSource", call->service->event_source) |
 	    kms_json_set_str(rec, "eventName", source->event_name) |
-	    kms_json_set_str(rec, "awsRegion", call->kmsd->place.region) |
+	    kms_json_set_str(rec, "awsRegion",
+			     call->service->home ? "us-east-1" : call->kmsd->place.region) |
 	    kms_json_set_str(rec, "sourceIPAddress", source->address) |
 	    kms_json_set_str(rec, "userAgent", source->user_agent ? source->user_agent : "-") |
 	    put_error(rec, source, denied) | put_parameters(rec, call, denied) |

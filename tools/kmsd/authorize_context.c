@@ -5,10 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "call.h"
+#include "caller.h"
 #include "kms_json.h"
-#include "policy_decide.h"
 
 #define PENDING_WINDOW_DEFAULT 30 /* days */
 
@@ -20,21 +21,48 @@ static bool is_one_of(const char *action, const char *const *list)
 	return false;
 }
 
-static int add_caller(struct policy_context *table, const struct call *call,
-		      const struct policy_caller *caller)
+static int add_principal_tags(struct policy_context *table, const struct caller *c)
 {
-	const char *slash = strrchr(caller->arn, '/');
-	bool root = caller->kind == POLICY_CALLER_ROOT;
-	int r = policy_context_add(table, "aws:PrincipalArn", caller->arn) |
-		policy_context_add(table, "aws:PrincipalAccount", caller->account) |
-		policy_context_add(table, "aws:PrincipalType", root ? "Account" : "User") |
-		policy_context_add(table, "kms:CallerAccount", caller->account) |
-		policy_context_add(table, "aws:SecureTransport", "false");
+	static const char prefix[] = "aws:PrincipalTag/";
+	const struct iam_principal *p = c->principal;
+	int r = 0;
 
-	if (caller->id)
-		r |= policy_context_add(table, "aws:userid", caller->id);
-	if (!root && slash)
-		r |= policy_context_add(table, "aws:username", slash + 1);
+	for (size_t i = 0; i < c->session_tag_count; i++)
+		r |= policy_context_add_under(table, prefix, c->session_tags[i].key,
+					      c->session_tags[i].value);
+	for (size_t i = 0; p && i < p->tag_count; i++) {
+		bool hidden = false; /* a session's tag stands before the role's */
+
+		for (size_t k = 0; k < c->session_tag_count; k++)
+			hidden |= strcasecmp(c->session_tags[k].key, p->tags[i].key) == 0;
+		if (!hidden)
+			r |= policy_context_add_under(table, prefix, p->tags[i].key,
+						      p->tags[i].value);
+	}
+	return r;
+}
+
+static int add_caller(struct policy_context *table, const struct call *call)
+{
+	static const char *const types[] = {
+		[CALLER_ROOT] = "Account", [CALLER_USER] = "User", [CALLER_ROLE] = "AssumedRole"};
+	const struct caller *c = call->caller;
+	int r = policy_context_add(table, "aws:PrincipalArn", c->issuer_arn) |
+		policy_context_add(table, "aws:PrincipalAccount", c->account) |
+		policy_context_add(table, "aws:PrincipalType", types[c->kind]) |
+		policy_context_add(table, "aws:PrincipalIsAWSService", "false") |
+		policy_context_add(table, "aws:ViaAWSService", "false") |
+		policy_context_add(table, "aws:RequestedRegion", call->kmsd->place.region) |
+		policy_context_add(table, "kms:CallerAccount", c->account) |
+		policy_context_add(table, "aws:SecureTransport", "false") |
+		add_principal_tags(table, c);
+
+	if (c->principal_id[0])
+		r |= policy_context_add(table, "aws:userid", c->principal_id);
+	if (c->kind == CALLER_USER && c->principal)
+		r |= policy_context_add(table, "aws:username", c->principal->name);
+	if (c->expires_ms)
+		r |= policy_context_add(table, "aws:MultiFactorAuthPresent", "false");
 	if (call->address)
 		r |= policy_context_add(table, "aws:SourceIp", call->address);
 	if (call->user_agent)
@@ -133,14 +161,29 @@ static int add_key(struct policy_context *table)
 	       policy_context_add(table, "kms:MultiRegion", "false");
 }
 
+/* What AssumeRole's trust policies and identity policies look at. */
+static int add_assume(struct policy_context *table, const struct call *call)
+{
+	const char *external = call_text(call, "ExternalId");
+	const char *session = call_text(call, "RoleSessionName");
+	int r = external ? policy_context_add(table, "sts:ExternalId", external) : 0;
+
+	return session ? r | policy_context_add(table, "sts:RoleSessionName", session) : r;
+}
+
 int authorize_context_fill(struct authorize_context *context, const struct call *call,
-			   const struct policy_caller *caller, const char *action, bool with_key)
+			   const char *action, bool with_key)
 {
 	struct policy_context *table = &context->table;
-	int r = add_caller(table, call, caller) | policy_context_add_time(table, call->now_ms) |
-		add_encryption_context(table, call, action) | add_alias(table, call) |
-		add_tags(table, call) | add_request(context, call, action);
+	int r = add_caller(table, call) | policy_context_add_time(table, call->now_ms);
 
+	if (strcmp(action, "sts:AssumeRole") == 0)
+		r |= add_assume(table, call);
+	if (strncmp(action, "kms:", 4) != 0)
+		return r ? -ENOMEM : 0;
+	action += 4;
+	r |= add_encryption_context(table, call, action) | add_alias(table, call) |
+	     add_tags(table, call) | add_request(context, call, action);
 	if (with_key || strcmp(action, "CreateKey") == 0)
 		r |= add_key(table);
 	return r ? -ENOMEM : 0;

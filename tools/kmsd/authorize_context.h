@@ -2,7 +2,7 @@
  * The request context that policies see of a call: the keys of "AWS KMS Developer Guide, Condition
  * keys for AWS KMS" and of "IAM User Guide, AWS global condition context keys" that a request to this
  * server has. Not yet there: aws:ResourceTag, kms:ResourceAliases, kms:ReEncryptOnSameKey, and what
- * belongs to grants, roles and services.
+ * belongs to services.
  */
 #ifndef KMSD_AUTHORIZE_CONTEXT_H
 #define KMSD_AUTHORIZE_CONTEXT_H
@@ -12,7 +12,6 @@
 #include "policy_context.h"
 
 struct call;
-struct policy_caller;
 
 /* All zero is an empty one. What the table points to lives in it and in the call. */
 struct authorize_context {
@@ -21,11 +20,11 @@ struct authorize_context {
 };
 
 /*
- * Fill the context for @action ("ReEncryptFrom") of a call. @with_key: it concerns a key. The context
+ * Fill the context for @action ("kms:ReEncryptFrom") of a call. @with_key: it concerns a key. The context
  * must not be moved afterwards. -ENOMEM.
  */
 int authorize_context_fill(struct authorize_context *context, const struct call *call,
-			   const struct policy_caller *caller, const char *action, bool with_key);
+			   const char *action, bool with_key);
 void authorize_context_free(struct authorize_context *context);
 
 #endif

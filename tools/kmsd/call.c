@@ -31,14 +31,15 @@ bool call_flag(const struct call *call, const char *name)
 	return v && kms_json_bool_value(v);
 }
 
-static void note_resource(struct call *call, const char *arn)
+void call_note(struct call *call, const char *type, const char *name)
 {
 	for (unsigned i = 0; i < call->resource_count; i++)
-		if (strcmp(call->resources[i], arn) == 0)
+		if (strcmp(call->resources[i], name) == 0)
 			return;
-	if (call->resource_count < CALL_RESOURCES_MAX)
-		(void)snprintf(call->resources[call->resource_count++], KEYREF_ARN_MAX, "%s",
-			       arn); /* fits */
+	if (call->resource_count == CALL_RESOURCES_MAX)
+		return;
+	call->resource_types[call->resource_count] = type;
+	(void)snprintf(call->resources[call->resource_count++], IAM_ARN_MAX, "%s", name); /* fits */
 }
 
 int call_find_key(struct call *call, const char *text, struct key **ret_key, struct err *err)
@@ -56,15 +57,21 @@ int call_find_key(struct call *call, const char *text, struct key **ret_key, str
 				 "because the resource does not exist in this Region, no "
 				 "resource-based policies allow access, or a resource-based policy "
 				 "explicitly denies access",
-				 call->caller->principal_arn, call->op->name);
+				 call->caller->arn, call->op->name);
 	if (r == 0)
-		note_resource(call, (*ret_key)->arn);
+		call_note(call, NULL, (*ret_key)->arn);
 	return r;
 }
 
 int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err)
 {
 	return authorize(call, action, key, err);
+}
+
+int call_authorize_on(struct call *call, const char *action, const char *resource_arn,
+		      struct err *err)
+{
+	return authorize_on(call, action, resource_arn, err);
 }
 
 int call_dry_run(const struct call *call, struct err *err)

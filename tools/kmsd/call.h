@@ -12,16 +12,18 @@
 
 #include "authorize.h"
 #include "bytes.h"
+#include "caller.h"
 #include "keyref.h"
 #include "keystate.h"
 #include "store.h"
 #include "validate.h"
 
 struct audit;
-struct callers;
 struct err;
+struct events;
 struct keyring;
 struct kms_json;
+struct service;
 
 /* The server: what every call may use. Fixed at start; its parts are safe from any thread. */
 struct kmsd {
@@ -30,6 +32,7 @@ struct kmsd {
 	struct keyring *ring;
 	struct callers *callers;
 	struct audit *audit;
+	struct events *events; /* NULL: no index of the audit trail */
 };
 
 struct call;
@@ -46,14 +49,19 @@ struct operation {
 	bool alias_ok;		      /* key_member may be an alias */
 	bool arn_fault;		      /* the operation has InvalidArnException */
 	bool read_only;		      /* for the audit record */
+	/* of IAM, STS, CloudTrail only */
+	const char *target; /* "user", "role", "policy": what it works on, named by a member */
+	bool own_check;	    /* it authorizes itself, or needs no permission */
+	bool log_output;    /* read-only, but the record has its response */
 };
 
 #define CALL_RESOURCES_MAX 2
 
 struct call {
 	struct kmsd *kmsd;
+	const struct service *service;
 	const struct operation *op;
-	const struct access_key *caller;
+	const struct caller *caller;
 	const struct kms_json *input;
 	struct kms_json *output; /* an object; left empty, the reply has no body */
 	int64_t now_ms;
@@ -61,7 +69,8 @@ struct call {
 	struct key *key;		  /* of op->key_member; counted */
 
 	/* for the audit record */
-	char resources[CALL_RESOURCES_MAX][KEYREF_ARN_MAX];
+	char resources[CALL_RESOURCES_MAX][IAM_ARN_MAX];
+	const char *resource_types[CALL_RESOURCES_MAX]; /* NULL: a KMS key */
 	unsigned resource_count;
 	char material_hex[2 * CIPHERTEXT_MATERIAL_LEN + 1];
 	struct kms_json *response_elements; /* NULL: as the row's kind has it */
@@ -80,6 +89,13 @@ int call_authorize(struct call *call, const char *action, const struct key *key,
 
 /* DryRunOperationException if the call is a dry run: the last check before anything is done. */
 int call_dry_run(const struct call *call, struct err *err);
+
+/* Ask whether the caller may do @action ("iam:CreateUser") on @resource_arn. */
+int call_authorize_on(struct call *call, const char *action, const char *resource_arn,
+		      struct err *err);
+
+/* Note for the audit record what the call works on; @type as in "AWS::IAM::User" (NULL: a key). */
+void call_note(struct call *call, const char *type, const char *name);
 
 /* What was or-ed of calls to kms_json_set_*(): 0, or -ENOMEM with a sentence. */
 int call_filled(int r, struct err *err);

@@ -19,25 +19,36 @@ static const struct {
 } faults[] = {
 	[FAULT_ACCESS_DENIED] = {"AccessDeniedException", 400, true},
 	[FAULT_ALREADY_EXISTS] = {"AlreadyExistsException", 400, false},
+	[FAULT_DELETE_CONFLICT] = {"DeleteConflictException", 400, false},
 	[FAULT_DISABLED] = {"DisabledException", 400, false},
 	[FAULT_DRY_RUN] = {"DryRunOperationException", 400, false},
+	[FAULT_ENTITY_EXISTS] = {"EntityAlreadyExistsException", 400, false},
+	[FAULT_EVENT_CATEGORY] = {"InvalidEventCategoryException", 400, false},
+	[FAULT_EXPIRED_TOKEN] = {"ExpiredTokenException", 400, false},
 	[FAULT_INCOMPLETE_SIGNATURE] = {"IncompleteSignatureException", 400, false},
 	[FAULT_INCORRECT_KEY] = {"IncorrectKeyException", 400, false},
 	[FAULT_INVALID_ALIAS_NAME] = {"InvalidAliasNameException", 400, false},
 	[FAULT_INVALID_ARN] = {"InvalidArnException", 400, false},
 	[FAULT_INVALID_CIPHERTEXT] = {"InvalidCiphertextException", 400, false},
 	[FAULT_INVALID_GRANT_TOKEN] = {"InvalidGrantTokenException", 400, false},
+	[FAULT_INVALID_INPUT] = {"InvalidInputException", 400, false},
 	[FAULT_INVALID_KEY_USAGE] = {"InvalidKeyUsageException", 400, false},
 	[FAULT_INVALID_MARKER] = {"InvalidMarkerException", 400, false},
 	[FAULT_INVALID_SIGNATURE] = {"InvalidSignatureException", 400, false},
 	[FAULT_INVALID_STATE] = {"KMSInvalidStateException", 400, false},
 	[FAULT_KMS_INTERNAL] = {"KMSInternalException", 500, false},
 	[FAULT_LIMIT_EXCEEDED] = {"LimitExceededException", 400, false},
+	[FAULT_LOOKUP_ATTRIBUTES] = {"InvalidLookupAttributesException", 400, false},
 	[FAULT_MALFORMED_POLICY] = {"MalformedPolicyDocumentException", 400, false},
+	[FAULT_MAX_RESULTS] = {"InvalidMaxResultsException", 400, false},
 	[FAULT_MISSING_TOKEN] = {"MissingAuthenticationTokenException", 400, false},
+	[FAULT_NEXT_TOKEN] = {"InvalidNextTokenException", 400, false},
+	[FAULT_NO_SUCH_ENTITY] = {"NoSuchEntityException", 400, false},
 	[FAULT_NOT_FOUND] = {"NotFoundException", 400, false},
+	[FAULT_PACKED_POLICY] = {"PackedPolicyTooLargeException", 400, false},
 	[FAULT_SERIALIZATION] = {"SerializationException", 400, false},
 	[FAULT_TAG] = {"TagException", 400, false},
+	[FAULT_TIME_RANGE] = {"InvalidTimeRangeException", 400, false},
 	[FAULT_TOO_LARGE] = {"RequestEntityTooLargeException", 413, false},
 	[FAULT_UNKNOWN_OPERATION] = {"UnknownOperationException", 400, false},
 	[FAULT_UNRECOGNIZED_CLIENT] = {"UnrecognizedClientException", 400, false},
@@ -98,6 +109,50 @@ static void end_at_character(char *text)
 	}
 }
 
+void fault_text(const struct err *err, char *ret)
+{
+	memcpy(ret, err->aws_message, sizeof(err->aws_message));
+	end_at_character(ret);
+}
+
+/* Sorted by nothing: it is read for refusals only. */
+static const struct {
+	enum fault fault;
+	const char *code;
+	unsigned status;
+} query_codes[] = {
+	{FAULT_ACCESS_DENIED, "AccessDenied", 403},
+	{FAULT_DELETE_CONFLICT, "DeleteConflict", 409},
+	{FAULT_ENTITY_EXISTS, "EntityAlreadyExists", 409},
+	{FAULT_EXPIRED_TOKEN, "ExpiredToken", 403},
+	{FAULT_INCOMPLETE_SIGNATURE, "IncompleteSignature", 403},
+	{FAULT_INVALID_INPUT, "InvalidInput", 400},
+	{FAULT_INVALID_SIGNATURE, "SignatureDoesNotMatch", 403},
+	{FAULT_LIMIT_EXCEEDED, "LimitExceeded", 409},
+	{FAULT_MALFORMED_POLICY, "MalformedPolicyDocument", 400},
+	{FAULT_MISSING_TOKEN, "MissingAuthenticationToken", 403},
+	{FAULT_NO_SUCH_ENTITY, "NoSuchEntity", 404},
+	{FAULT_PACKED_POLICY, "PackedPolicyTooLarge", 400},
+	{FAULT_SERIALIZATION, "MalformedInput", 400},
+	{FAULT_TOO_LARGE, "RequestEntityTooLarge", 413},
+	{FAULT_UNKNOWN_OPERATION, "InvalidAction", 400},
+	{FAULT_UNRECOGNIZED_CLIENT, "InvalidClientTokenId", 403},
+	{FAULT_UNSUPPORTED_OPERATION, "UnsupportedOperation", 400},
+	{FAULT_VALIDATION, "ValidationError", 400},
+};
+
+const char *fault_query_code(const struct err *err, unsigned *ret_status)
+{
+	for (size_t i = 0; i < sizeof(query_codes) / sizeof(query_codes[0]); i++) {
+		if (!fault_is(err, query_codes[i].fault))
+			continue;
+		*ret_status = query_codes[i].status;
+		return query_codes[i].code;
+	}
+	*ret_status = 500;
+	return "InternalFailure";
+}
+
 int fault_body(const struct err *err, struct buf *ret)
 {
 	const char *code = err->code[0] ? err->code : faults[FAULT_KMS_INTERNAL].name;
@@ -109,8 +164,7 @@ int fault_body(const struct err *err, struct buf *ret)
 	if (!body)
 		return -ENOMEM;
 	r = kms_json_set_str(body, "__type", code);
-	memcpy(message, err->aws_message, sizeof(message));
-	end_at_character(message);
+	fault_text(err, message);
 	if (r == 0 && message[0])
 		r = kms_json_set_str(body, capital(code) ? "Message" : "message", message);
 	text = r == 0 ? kms_json_text(body) : NULL;

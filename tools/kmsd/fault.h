@@ -13,25 +13,36 @@ struct err;
 enum fault {
 	FAULT_ACCESS_DENIED,
 	FAULT_ALREADY_EXISTS,
+	FAULT_DELETE_CONFLICT,
 	FAULT_DISABLED,
 	FAULT_DRY_RUN,
+	FAULT_ENTITY_EXISTS,
+	FAULT_EVENT_CATEGORY,
+	FAULT_EXPIRED_TOKEN,
 	FAULT_INCOMPLETE_SIGNATURE,
 	FAULT_INCORRECT_KEY,
 	FAULT_INVALID_ALIAS_NAME,
 	FAULT_INVALID_ARN,
 	FAULT_INVALID_CIPHERTEXT,
 	FAULT_INVALID_GRANT_TOKEN,
+	FAULT_INVALID_INPUT,
 	FAULT_INVALID_KEY_USAGE,
 	FAULT_INVALID_MARKER,
 	FAULT_INVALID_SIGNATURE,
 	FAULT_INVALID_STATE,
 	FAULT_KMS_INTERNAL,
 	FAULT_LIMIT_EXCEEDED,
+	FAULT_LOOKUP_ATTRIBUTES,
 	FAULT_MALFORMED_POLICY,
+	FAULT_MAX_RESULTS,
 	FAULT_MISSING_TOKEN,
+	FAULT_NEXT_TOKEN,
+	FAULT_NO_SUCH_ENTITY,
 	FAULT_NOT_FOUND,
+	FAULT_PACKED_POLICY,
 	FAULT_SERIALIZATION,
 	FAULT_TAG,
+	FAULT_TIME_RANGE,
 	FAULT_TOO_LARGE, /* HTTP 413; KMS's front end answers so, outside of its API */
 	FAULT_UNKNOWN_OPERATION,
 	FAULT_UNRECOGNIZED_CLIENT,
@@ -52,5 +63,14 @@ int fault_is(const struct err *err, enum fault fault);
 /* HTTP status of @err; append the JSON body that tells it. -ENOMEM. */
 unsigned fault_status(const struct err *err);
 int fault_body(const struct err *err, struct buf *ret);
+
+/*
+ * As the Query protocol (IAM, STS) says it: its code, which differs from the exception's name, and
+ * its status. The code is a static text.
+ */
+const char *fault_query_code(const struct err *err, unsigned *ret_status);
+
+/* The text for the client, cut where a character ends. "": none. @ret has room for ERR_MSG_MAX. */
+void fault_text(const struct err *err, char *ret);
 
 #endif

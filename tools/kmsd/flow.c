@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <openssl/crypto.h>
 
@@ -14,39 +13,78 @@
 #include "err.h"
 #include "fault.h"
 #include "kms_json.h"
+#include "op_iam.h"
 #include "operations.h"
+#include "query.h"
 #include "secret.h"
+#include "service.h"
 #include "signature.h"
 
-#define TARGET_PREFIX "TrentService."
-#define TRIES	      3 /* of an operation whose key changed under it */
+#define TRIES 3 /* of an operation whose key changed under it */
 
-static const char *header(const struct flow_request *request, const char *name)
+#define JSON_TYPE "application/x-amz-json-1.1"
+#define XML_TYPE  "text/xml"
+
+/* A request taken apart. */
+struct parts {
+	struct kms_json *input;
+	struct query *query; /* of the Query protocol */
+	const char *action;  /* what it says that it wants; "" for nothing */
+};
+
+static void parts_free(struct parts *parts)
 {
-	for (size_t i = 0; i < request->http.header_count; i++)
-		if (strcasecmp(request->http.headers[i].name, name) == 0)
-			return request->http.headers[i].value;
-	return NULL;
+	kms_json_free(parts->input);
+	query_free(parts->query);
 }
 
-static const char *event_name(const struct flow_request *request)
+static int parse_json(const struct flow_request *request, struct call *call, struct parts *parts,
+		      struct err *err)
 {
-	const char *target = header(request, "X-Amz-Target");
+	const char *target = service_header(&request->http, "X-Amz-Target");
+	const char *prefix = call->service->target_prefix;
+	int r = kms_json_parse(request->http.body, request->http.body_len, &parts->input, err);
 
-	if (!target)
-		return "";
-	return strncmp(target, TARGET_PREFIX, strlen(TARGET_PREFIX)) == 0
-		       ? target + strlen(TARGET_PREFIX)
-		       : target;
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return fault_set(err, FAULT_SERIALIZATION, NULL);
+	if (target && strncmp(target, prefix, strlen(prefix)) == 0)
+		call->op = call->service->find(target + strlen(prefix));
+	return call->op ? 0 : fault_set(err, FAULT_UNKNOWN_OPERATION, NULL);
+}
+
+static int parse_form(const struct flow_request *request, struct call *call, struct parts *parts,
+		      struct err *err)
+{
+	const char *version;
+	int r = query_parse(request->http.body, request->http.body_len, &parts->query, err);
+
+	if (r < 0)
+		return r;
+	parts->action = query_get(parts->query, "Action");
+	parts->action = parts->action ? parts->action : "";
+	version = query_get(parts->query, "Version");
+	if (!version || strcmp(version, call->service->version) == 0)
+		call->op = call->service->find(parts->action);
+	if (!call->op)
+		return fault_set(err, FAULT_UNKNOWN_OPERATION,
+				 "Could not find operation %s for version %s", parts->action,
+				 version ? version : "NO_VERSION_SPECIFIED");
+	return query_input(parts->query, call->op->members, &parts->input, err);
 }
 
 /* Body and target: what AWS's front end looks at before it asks who is calling. */
-static int parse(const struct flow_request *request, struct call *call, struct kms_json **ret_input,
+static int parse(const struct flow_request *request, struct call *call, struct parts *parts,
 		 struct err *err)
 {
-	const char *target = header(request, "X-Amz-Target");
+	const char *target = service_header(&request->http, "X-Amz-Target");
+	const char *prefix = call->service->target_prefix;
 	int r;
 
+	parts->action = target ? target : "";
+	if (target && prefix && strncmp(target, prefix, strlen(prefix)) == 0)
+		parts->action = target + strlen(prefix);
 	if (request->too_large)
 		return fault_set(err, FAULT_TOO_LARGE,
 				 "The request body is larger than 1048576 bytes.");
@@ -55,14 +93,8 @@ static int parse(const struct flow_request *request, struct call *call, struct k
 		err->http_status = 404;
 		return r;
 	}
-	r = kms_json_parse(request->http.body, request->http.body_len, ret_input, err);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0)
-		return fault_set(err, FAULT_SERIALIZATION, NULL);
-	if (target && strncmp(target, TARGET_PREFIX, strlen(TARGET_PREFIX)) == 0)
-		call->op = operations_find(target + strlen(TARGET_PREFIX));
-	return call->op ? 0 : fault_set(err, FAULT_UNKNOWN_OPERATION, NULL);
+	return prefix ? parse_json(request, call, parts, err)
+		      : parse_form(request, call, parts, err);
 }
 
 /* The key of the row: found, authorized, in a fitting state. */
@@ -88,14 +120,10 @@ static int check_tokens(const struct call *call, struct err *err)
 		       : 0;
 }
 
-static int run(struct call *call, struct err *err)
+static int run_kms(struct call *call, struct err *err)
 {
-	int r;
+	int r = validate_input(call->input, call->op->members, err);
 
-	if (!call->op->run)
-		return fault_set(err, FAULT_UNSUPPORTED_OPERATION, "kmsd does not support %s yet.",
-				 call->op->name);
-	r = validate_input(call->input, call->op->members, err);
 	r = r ? r : check_tokens(call, err);
 	for (int tries = 0; r == 0 && tries < TRIES; tries++) {
 		r = prepare_key(call, err);
@@ -108,15 +136,32 @@ static int run(struct call *call, struct err *err)
 	return r ? r : err_set(err, EAGAIN, "%s: the key keeps changing", call->op->name);
 }
 
-static void report(const struct call *call, const struct flow_request *request,
-		   const struct flow_reply *reply, const struct err *failure)
+static int run(struct call *call, struct err *err)
 {
-	const char *code = failure->code[0] ? failure->code : "KMSInternalException";
+	int r;
+
+	if (!call->op->run)
+		return fault_set(err, FAULT_UNSUPPORTED_OPERATION, "kmsd does not support %s yet.",
+				 call->op->name);
+	if (strcmp(call->service->name, "kms") == 0)
+		return run_kms(call, err);
+	r = call->op->members ? validate_input(call->input, call->op->members, err) : 0;
+	r = r || call->op->own_check ? r : iam_authorize(call, err);
+	return r ? r : call->op->run(call, err);
+}
+
+static void report(const struct call *call, const struct flow_request *request,
+		   const struct parts *parts, const struct flow_reply *reply,
+		   const struct err *failure)
+{
+	const char *code = failure->code[0]		  ? failure->code
+			   : call->service->target_prefix ? "KMSInternalException"
+							  : "InternalFailure";
 	struct audit_source source = {
-		.event_name = call->op ? call->op->name : event_name(request),
+		.event_name = call->op ? call->op->name : parts->action,
 		.request_id = reply->request_id,
 		.address = request->address,
-		.user_agent = header(request, "User-Agent"),
+		.user_agent = service_header(&request->http, "User-Agent"),
 		.error_code = failure->num ? code : NULL,
 		.error_message = failure->aws_message,
 	};
@@ -129,20 +174,47 @@ static void report(const struct call *call, const struct flow_request *request,
 		(void)fprintf(stderr, "kmsd: %s: %s\n", reply->request_id, err.msg); /* as above */
 }
 
+static void take_body(struct flow_reply *ret, struct buf *body, int r)
+{
+	if (r < 0) { /* out of memory */
+		buf_free(body);
+		ret->status = 500;
+		return;
+	}
+	ret->body = (char *)body->bytes;
+	ret->body_len = body->len;
+}
+
+static void fill_xml(const struct call *call, const struct err *failure, struct flow_reply *ret)
+{
+	struct buf body = {.max = 16 << 20};
+	int r;
+
+	ret->content_type = XML_TYPE;
+	ret->status = 200;
+	if (failure->num) {
+		(void)fault_query_code(failure, &ret->status); /* query_error() asks it again */
+		r = query_error(call->service, failure, ret->request_id, &body);
+	} else {
+		r = query_reply(call->service, call->op->name, call->output, ret->request_id,
+				&body);
+	}
+	take_body(ret, &body, r);
+}
+
 /* A reply cannot fail: out of memory, it has no body. */
 static void fill_reply(const struct call *call, const struct err *failure, struct flow_reply *ret)
 {
 	struct buf body = {.max = 65536};
 
+	if (!call->service->target_prefix) {
+		fill_xml(call, failure, ret);
+		return;
+	}
+	ret->content_type = JSON_TYPE;
 	ret->status = failure->num ? fault_status(failure) : 200;
 	if (failure->num) {
-		if (fault_body(failure, &body) == 0) {
-			ret->body = (char *)body.bytes;
-			ret->body_len = body.len;
-			return;
-		}
-		buf_free(&body);
-		ret->status = 500;
+		take_body(ret, &body, fault_body(failure, &body));
 	} else if (kms_json_count(call->output) > 0) {
 		ret->body = kms_json_text(call->output);
 		ret->body_len = ret->body ? strlen(ret->body) : 0;
@@ -151,25 +223,39 @@ static void fill_reply(const struct call *call, const struct err *failure, struc
 	}
 }
 
+/* Where a request to the service must be signed for. */
+static int authenticate(const struct flow_request *request, struct call *call,
+			struct caller **ret_caller, struct err *err)
+{
+	const struct signature_place place = {
+		.service = call->service->name,
+		.region = call->kmsd->place.region,
+		.other_region = call->service->global ? "us-east-1" : NULL,
+	};
+
+	return signature_check(call->kmsd->callers, &request->http, &place, call->now_ms,
+			       ret_caller, err);
+}
+
 void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t now_ms,
 		 struct flow_reply *ret)
 {
-	struct call call = {.kmsd = kmsd, .now_ms = now_ms};
-	AUTO(kms_json_freep) struct kms_json *input = NULL, *output = kms_json_new_object();
-	AUTO(cached_putp) struct access_key *caller = NULL;
+	struct call call = {.kmsd = kmsd, .now_ms = now_ms, .service = service_of(&request->http)};
+	AUTO(kms_json_freep) struct kms_json *output = kms_json_new_object();
+	AUTO(cached_putp) struct caller *caller = NULL;
+	AUTO(parts_free) struct parts parts = {0};
 	struct err failure = {0}, ignored = {0};
 	int r;
 
 	*ret = (struct flow_reply){0};
 	if (ids_uuid(ret->request_id, &ignored) < 0)
 		(void)snprintf(ret->request_id, sizeof(ret->request_id), "-"); /* fits */
-	r = parse(request, &call, &input, &failure);
+	r = parse(request, &call, &parts, &failure);
 	if (r == 0)
-		r = signature_check(kmsd->callers, &request->http, kmsd->place.region,
-				    now_ms / 1000, &caller, &failure);
+		r = authenticate(request, &call, &caller, &failure);
 	call.address = request->address;
-	call.user_agent = header(request, "User-Agent");
-	call.input = input;
+	call.user_agent = service_header(&request->http, "User-Agent");
+	call.input = parts.input;
 	call.output = output;
 	call.caller = caller;
 	if (r == 0 && !output)
@@ -179,7 +265,7 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	if (r == 0)
 		err_clear(&failure); /* what a step tried and did without */
 	fill_reply(&call, &failure, ret);
-	report(&call, request, ret, &failure);
+	report(&call, request, &parts, ret, &failure);
 	kms_json_free(call.response_elements);
 	cached_put(call.key);
 }

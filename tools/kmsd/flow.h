@@ -24,6 +24,7 @@ struct flow_request {
 struct flow_reply {
 	unsigned status;
 	char request_id[IDS_UUID_LEN + 1];
+	const char *content_type;
 	char *body; /* malloc(), may hold secrets; NULL: none */
 	size_t body_len;
 };

@@ -123,7 +123,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct flow
 	}
 	ok = MHD_add_response_header(response, "x-amzn-RequestId", reply->request_id) == MHD_YES &&
 			     MHD_add_response_header(response, "Content-Type",
-						     "application/x-amz-json-1.1") == MHD_YES &&
+						     reply->content_type) == MHD_YES &&
 			     (!last ||
 			      MHD_add_response_header(response, "Connection", "close") == MHD_YES)
 		     ? MHD_queue_response(connection, reply->status, response)

@@ -80,11 +80,24 @@ static int random_text(char *ret, size_t len, const char *alphabet, struct err *
 	return 0;
 }
 
+#define NAME_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
 int ids_access_key(char ret_text[IDS_ACCESS_KEY_LEN + 1], struct err *err)
 {
 	memcpy(ret_text, "AKIA", 4);
-	return random_text(ret_text + 4, IDS_ACCESS_KEY_LEN - 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
-			   err);
+	return random_text(ret_text + 4, IDS_ACCESS_KEY_LEN - 4, NAME_ALPHABET, err);
+}
+
+int ids_temporary_key(char ret_text[IDS_ACCESS_KEY_LEN + 1], struct err *err)
+{
+	memcpy(ret_text, "ASIA", 4);
+	return random_text(ret_text + 4, IDS_ACCESS_KEY_LEN - 4, NAME_ALPHABET, err);
+}
+
+int ids_unique(const char *prefix, char ret_text[IDS_UNIQUE_LEN + 1], struct err *err)
+{
+	memcpy(ret_text, prefix, 4);
+	return random_text(ret_text + 4, IDS_UNIQUE_LEN - 4, NAME_ALPHABET, err);
 }
 
 int ids_secret_key(char ret_text[IDS_SECRET_KEY_LEN + 1], struct err *err)

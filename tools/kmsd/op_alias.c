@@ -36,6 +36,16 @@ static int not_found(struct call *call, const char *name, struct err *err)
 	return fault_set(err, FAULT_NOT_FOUND, "Alias %s is not found.", arn);
 }
 
+/* Beside the key, the alias itself: nothing but the caller's own policies speaks of it. */
+static int authorize_alias(struct call *call, const char *name, struct err *err)
+{
+	char arn[KEYREF_ARN_MAX], action[64];
+
+	keyref_alias_arn(&call->kmsd->place, name, arn);
+	(void)snprintf(action, sizeof(action), "kms:%s", call->op->name); /* fits */
+	return call_authorize_on(call, action, arn, err);
+}
+
 /* There are 50 aliases a key. Two at once may make a 51st: a quota, not an invariant. */
 static int check_quota(struct call *call, struct err *err)
 {
@@ -54,6 +64,7 @@ int op_create_alias(struct call *call, struct err *err)
 	char arn[KEYREF_ARN_MAX];
 	int r = check_name(alias.name, err);
 
+	r = r ? r : authorize_alias(call, alias.name, err);
 	r = r ? r : check_quota(call, err);
 	if (r < 0)
 		return r;
@@ -70,6 +81,7 @@ int op_update_alias(struct call *call, struct err *err)
 	const char *name = call_text(call, "AliasName");
 	int r = check_name(name, err);
 
+	r = r ? r : authorize_alias(call, name, err);
 	r = r ? r : check_quota(call, err);
 	if (r < 0)
 		return r;
@@ -88,7 +100,8 @@ int op_delete_alias(struct call *call, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = store_find_alias(call->kmsd->store, place, name, key_id, err);
+	r = authorize_alias(call, name, err);
+	r = r ? r : store_find_alias(call->kmsd->store, place, name, key_id, err);
 	r = r ? r : call_find_key(call, key_id, &key, err);
 	r = r ? r : call_authorize(call, "DeleteAlias", key, err);
 	r = r ? r : store_delete_alias(call->kmsd->store, place, name, err);

@@ -10,27 +10,15 @@
 #include "kms_json.h"
 #include "operations.h"
 #include "policy.h"
+#include "principals.h"
 #include "secret.h"
 
 #define POLICY_NAME "default"
 
-/* Accounts exist; users and roles do not yet. */
-static int resolve(void *arg, const char *arn, char ret_id[POLICY_ID_MAX], struct err *err)
-{
-	const char *account = strstr(arn, "iam::"), *root = strstr(arn, ":root");
-
-	(void)arg;
-	(void)err;
-	if (!account || !root)
-		return -ENOENT;
-	(void)snprintf(ret_id, POLICY_ID_MAX, "%.12s", account + strlen("iam::")); /* fits */
-	return 0;
-}
-
 int op_policy_check(const struct call *call, const struct key *key, const char *text,
 		    struct err *err)
 {
-	static const struct policy_resolver resolver = {resolve, NULL};
+	const struct policy_resolver resolver = principals_of(call->kmsd);
 	AUTO(policy_freep) struct policy *policy = NULL;
 	int r = policy_parse(POLICY_KEY, text, strlen(text), &resolver, &policy, err);
 

@@ -6,6 +6,9 @@
 
 /* By name, as behind "TrentService."; NULL: KMS has no such operation. */
 const struct operation *operations_find(const char *name);
+const struct operation *operations_find_iam(const char *name);
+const struct operation *operations_find_sts(const char *name);
+const struct operation *operations_find_cloudtrail(const char *name);
 
 /* op_key.c */
 int op_create_key(struct call *call, struct err *err);

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #include "aead.h"
 #include "err.h"
 #include "ids.h"
@@ -139,6 +142,24 @@ int rootkey_wrap(const struct rootkey *key, const char *name, const struct secre
 	if (r == 0)
 		*ret_len = plain.len + ROOTKEY_OVERHEAD;
 	return r;
+}
+
+int rootkey_derive(const struct rootkey *key, const char *label, struct secret **ret_secret,
+		   struct err *err)
+{
+	AUTO(secret_freep) struct secret *s = NULL;
+	unsigned len = 0;
+	int r = secret_new(32, &s, err);
+
+	if (r < 0)
+		return r;
+	if (!HMAC(EVP_sha256(), secret_cbytes(key->bytes), (int)secret_len(key->bytes),
+		  (const unsigned char *)label, strlen(label), secret_bytes(s), &len) ||
+	    len != 32)
+		return err_set(err, EIO, "HMAC-SHA256 failed");
+	*ret_secret = s;
+	s = NULL;
+	return 0;
 }
 
 int rootkey_unwrap(const struct rootkey *key, const char *name, const void *wrapped, size_t len,

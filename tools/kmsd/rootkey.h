@@ -28,6 +28,13 @@ void rootkey_free(struct rootkey *key);
 int rootkey_wrap(const struct rootkey *key, const char *name, const struct secret *secret,
 		 uint8_t ret_wrapped[ROOTKEY_WRAPPED_MAX], size_t *ret_len, struct err *err);
 
+/*
+ * A key of 32 bytes for the purpose @label (HMAC-SHA256 of it under the root key): the same one at
+ * every start. The caller owns *@ret_secret.
+ */
+int rootkey_derive(const struct rootkey *key, const char *label, struct secret **ret_secret,
+		   struct err *err);
+
 /* -EBADMSG: not wrapped under this root key and name. The caller owns *@ret_secret. */
 int rootkey_unwrap(const struct rootkey *key, const char *name, const void *wrapped, size_t len,
 		   struct secret **ret_secret, struct err *err);

@@ -95,17 +95,24 @@ static int split_credential(const char *credential, struct scope *ret, struct er
 	return 0;
 }
 
-static int check_scope(const struct scope *s, const char *region, const char *date, struct err *err)
+static bool right_region(const struct scope *s, const struct signature_place *place)
+{
+	return strcmp(s->region, place->region) == 0 ||
+	       (place->other_region && strcmp(s->region, place->other_region) == 0);
+}
+
+static int check_scope(const struct scope *s, const struct signature_place *place, const char *date,
+		       struct err *err)
 {
 	AUTO(buf_free) struct buf b = {.max = 4096};
 	int r = 0;
 
-	if (strcmp(s->region, region) != 0)
+	if (!right_region(s, place))
 		r = buf_printf(&b, "Credential should be scoped to a valid region, not '%s'. ",
 			       s->region);
-	if (r == 0 && strcmp(s->service, SIGNATURE_SERVICE) != 0)
+	if (r == 0 && strcmp(s->service, place->service) != 0)
 		r = buf_printf(&b, "Credential should be scoped to correct service: '%s'. ",
-			       SIGNATURE_SERVICE);
+			       place->service);
 	if (r == 0 && strcmp(s->terminator, SIGV4_TERMINATOR) != 0)
 		r = buf_printf(&b,
 			       "Credential should be scoped with a valid terminator: "
@@ -190,8 +197,8 @@ static int compare(const struct sigv4_request *req, const struct sigv4_authoriza
 }
 
 /* Everything about the header but the signature itself. */
-static int check_form(const struct sigv4_request *req, const char *region, int64_t now,
-		      struct sigv4_authorization *a, struct scope *scope,
+static int check_form(const struct sigv4_request *req, const struct signature_place *place,
+		      int64_t now, struct sigv4_authorization *a, struct scope *scope,
 		      char ret_date[SIGV4_DATE_LEN + 1], struct err *err)
 {
 	const char *header = find_header(req, "Authorization");
@@ -208,30 +215,34 @@ static int check_form(const struct sigv4_request *req, const char *region, int64
 	if (!in_signed_headers(a->signed_headers, "host"))
 		return fault_set(err, FAULT_INVALID_SIGNATURE,
 				 "'Host' must be a 'SignedHeader' in the AWS Authorization.");
-	r = check_scope(scope, region, ret_date, err);
+	r = check_scope(scope, place, ret_date, err);
 	return r ? r : check_clock(ret_date, now, err);
 }
 
-int signature_check(struct callers *callers, const struct sigv4_request *req, const char *region,
-		    int64_t now_seconds, struct access_key **ret_caller, struct err *err)
+int signature_check(struct callers *callers, const struct sigv4_request *req,
+		    const struct signature_place *place, int64_t now_ms, struct caller **ret_caller,
+		    struct err *err)
 {
 	struct sigv4_authorization a;
 	struct scope parts;
 	char date[SIGV4_DATE_LEN + 1];
 	AUTO(cached_putp) struct signer *signer = NULL;
 	struct sigv4_scope scope;
-	int r = check_form(req, region, now_seconds, &a, &parts, date, err);
+	int r = check_form(req, place, now_ms / 1000, &a, &parts, date, err);
 
 	if (r < 0)
 		return r;
 	scope = (struct sigv4_scope){parts.day, parts.region, parts.service};
-	r = callers_signer(callers, parts.access_key_id, &scope, &signer, err);
-	/* A session token belongs to temporary credentials, of which there are none yet. */
-	if (r == -ENOKEY || (r == 0 && find_header(req, "X-Amz-Security-Token")))
+	r = callers_signer(callers, parts.access_key_id, find_header(req, "X-Amz-Security-Token"),
+			   &scope, now_ms, &signer, err);
+	if (r == -ENOKEY)
 		return fault_set(err, FAULT_UNRECOGNIZED_CLIENT,
 				 "The security token included in the request is invalid.");
+	if (r == -EKEYEXPIRED)
+		return fault_set(err, FAULT_EXPIRED_TOKEN,
+				 "The security token included in the request is expired");
 	r = r ? r : compare(req, &a, &scope, date, signer, err);
 	if (r == 0)
-		*ret_caller = cached_get(signer->access);
+		*ret_caller = cached_get(signer->caller);
 	return r;
 }

@@ -4,20 +4,26 @@
 
 #include <stdint.h>
 
-struct access_key;
+struct caller;
 struct callers;
 struct err;
 struct sigv4_request;
 
-#define SIGNATURE_SERVICE      "kms"
 #define SIGNATURE_SKEW_SECONDS (5 * 60)
 
+/* What the credential scope must name. */
+struct signature_place {
+	const char *service;
+	const char *region, *other_region; /* either; other_region may be NULL */
+};
+
 /*
- * Check the signature of @req against @region and the clock. On success the caller puts
- * *@ret_caller back. MissingAuthenticationToken-, IncompleteSignature-, InvalidSignature- or
- * UnrecognizedClientException.
+ * Check the signature of @req against @place and the clock. On success the caller puts
+ * *@ret_caller back. MissingAuthenticationToken-, IncompleteSignature-, InvalidSignature-,
+ * UnrecognizedClient- or ExpiredTokenException.
  */
-int signature_check(struct callers *callers, const struct sigv4_request *req, const char *region,
-		    int64_t now_seconds, struct access_key **ret_caller, struct err *err);
+int signature_check(struct callers *callers, const struct sigv4_request *req,
+		    const struct signature_place *place, int64_t now_ms, struct caller **ret_caller,
+		    struct err *err);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "err.h"
 #include "secret.h"
+#include "store_iam_impl.h"
 
 #define SCHEMA_VERSION 1
 #define FILE_NAME      "kmsd.sqlite"
@@ -250,6 +251,7 @@ int store_open(const char *dir, int dir_fd, struct store **ret_store, struct err
 		r = prepare(store, db, dir_fd, err);
 	(void)sqlite3_close(db); /* no statement is open */
 	r = r < 0 ? r : open_connections(store, path, err);
+	r = r < 0 ? r : store_iam_open(store, path, err);
 	if (r < 0)
 		goto fail;
 	*ret_store = store;
@@ -263,8 +265,14 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+	store_iam_close(store->iam);
 	sql_close(store->reader);
 	sql_close(store->writer); /* the last one closed empties the log */
 	rootkey_free(store->rootkey);
 	free(store);
+}
+
+const struct rootkey *store_rootkey(const struct store *store)
+{
+	return store->rootkey;
 }

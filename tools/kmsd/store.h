@@ -68,6 +68,9 @@ struct access_key {
 int store_open(const char *dir, int dir_fd, struct store **ret_store, struct err *err);
 void store_close(struct store *store);
 
+/* What secrets are wrapped under and keys for other uses are derived from; the store's. */
+const struct rootkey *store_rootkey(const struct store *store);
+
 /* --- keys --- */
 
 struct store_tag {

@@ -38,6 +38,7 @@ struct store {
 	struct rootkey *rootkey; /* fixed at open */
 	struct sql *writer;	 /* the only one that changes anything */
 	struct sql *reader;	 /* sees what was committed; in WAL mode it does not wait */
+	struct store_iam *iam;	 /* store_iam.c */
 };
 
 /* Begin a transaction; end it: commit when @r is not negative, else roll back and return @r. */

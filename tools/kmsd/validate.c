@@ -18,9 +18,10 @@
 #include "kms_json.h"
 #include "secret.h"
 
-enum kind { STRING, BLOB, INTEGER, BOOLEAN, CONTEXT, STRINGS, OBJECTS, UNSUPPORTED };
+enum kind { STRING, BLOB, INTEGER, BOOLEAN, CONTEXT, STRINGS, OBJECTS, UNSUPPORTED, ANY };
 
-#define NAME_MAX_SHOWN 64
+#define NAME_MAX_SHOWN	 64
+#define IAM_NAME_PATTERN "[\\w+=,.@-]+"
 
 #define EC_SPECS                                                                                   \
 	"RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, "              \
@@ -62,6 +63,33 @@ static const struct shape_row {
 	[SHAPE_POLICY_NAME] = {STRING, .min = 1, .max = 128, .pattern = "[\\w]+"},
 	[SHAPE_TAGS] = {.kind = OBJECTS},
 	[SHAPE_UNSUPPORTED] = {.kind = UNSUPPORTED},
+	[SHAPE_IAM_ACCESS_KEY_ID] = {STRING, .min = 16, .max = 128, .pattern = "[\\w]+"},
+	[SHAPE_IAM_ARN] = {STRING, .min = 20, .max = 2048},
+	[SHAPE_IAM_DESCRIPTION] = {STRING, .max = 1000},
+	[SHAPE_IAM_DOCUMENT] = {STRING, .min = 1, .max = 131072,
+				.pattern = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"},
+	[SHAPE_IAM_ENTITY_NAME] = {STRING, .min = 1, .max = 128, .pattern = IAM_NAME_PATTERN},
+	[SHAPE_IAM_KEY_STATUS] = {STRING, .values = "Active, Inactive"},
+	[SHAPE_IAM_MARKER] = {STRING, .min = 1, .max = 320, .pattern = "[\\u0020-\\u00FF]+"},
+	[SHAPE_IAM_MAX_ITEMS] = {INTEGER, .min = 1, .max = 1000},
+	[SHAPE_IAM_MAX_SESSION] = {INTEGER, .min = 3600, .max = 43200},
+	[SHAPE_IAM_NAME] = {STRING, .min = 1, .max = 64, .pattern = IAM_NAME_PATTERN},
+	[SHAPE_IAM_PATH] = {STRING, .min = 1, .max = 512,
+			    .pattern = "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)"},
+	[SHAPE_IAM_PATH_PREFIX] = {STRING, .min = 1, .max = 512,
+				   .pattern = "\\u002F[\\u0021-\\u007F]*"},
+	[SHAPE_IAM_POLICY_SCOPE] = {STRING, .values = "All, AWS, Local"},
+	[SHAPE_IAM_POLICY_USAGE] = {STRING, .values = "PermissionsPolicy, PermissionsBoundary"},
+	[SHAPE_IAM_TAG_KEYS] = {STRINGS, .min = 1, .max = 128, .count = 50},
+	[SHAPE_IAM_VERSION_ID] = {STRING, .min = 2, .max = 32},
+	[SHAPE_STS_DURATION] = {INTEGER, .min = 900, .max = 43200},
+	[SHAPE_STS_EXTERNAL_ID] = {STRING, .min = 2, .max = 1224},
+	[SHAPE_STS_POLICY] = {STRING, .min = 1, .max = 2048,
+			      .pattern = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"},
+	[SHAPE_STS_POLICY_ARNS] = {.kind = OBJECTS},
+	[SHAPE_STS_SESSION_NAME] = {STRING, .min = 2, .max = 64, .pattern = "[\\w+=,.@-]*"},
+	[SHAPE_STS_TOKEN_DURATION] = {INTEGER, .min = 900, .max = 129600},
+	[SHAPE_TRAIL_ANY] = {.kind = ANY},
 };
 
 static bool word(unsigned c)
@@ -76,10 +104,21 @@ static bool matches(enum shape shape, unsigned c)
 	case SHAPE_ALIAS_NAME:
 		return word(c) || c == ':' || c == '/' || c == '-';
 	case SHAPE_POLICY_NAME:
+	case SHAPE_IAM_ACCESS_KEY_ID:
 		return word(c);
+	case SHAPE_IAM_ENTITY_NAME:
+	case SHAPE_IAM_NAME:
+	case SHAPE_STS_SESSION_NAME:
+		return word(c) || (c && c < 0x80 && strchr("+=,.@-", (int)c));
+	case SHAPE_IAM_PATH:
+	case SHAPE_IAM_PATH_PREFIX:
+		return c >= 0x21 && c <= 0x7e;
 	case SHAPE_POLICY:
+	case SHAPE_IAM_DOCUMENT:
+	case SHAPE_STS_POLICY:
 		return c == 0x09 || c == 0x0a || c == 0x0d || (c >= 0x20 && c <= 0xff);
 	case SHAPE_MARKER:
+	case SHAPE_IAM_MARKER:
 		return c >= 0x20 && c <= 0xff;
 	default:
 		return true;
@@ -162,6 +201,10 @@ static void check_string(struct check *c, const char *text)
 	bool ok;
 	size_t n = count_characters(c->shape, text, &ok);
 
+	if (c->shape == SHAPE_IAM_PATH && n > 0)
+		ok = ok && text[0] == '/' && text[strlen(text) - 1] == '/';
+	if (c->shape == SHAPE_IAM_PATH_PREFIX)
+		ok = ok && text[0] == '/';
 	check_length(c, (int64_t)n);
 	if (s->pattern && n > 0 && !ok)
 		add(c, "Member must satisfy regular expression pattern: %s", s->pattern);
@@ -280,11 +323,43 @@ static int check_value(struct check *c, const struct kms_json *v, struct err *er
 		if (type != KMS_JSON_ARRAY)
 			break;
 		return 0;
+	case ANY:
+		return 0;
 	case UNSUPPORTED:
 		return fault_set(err, FAULT_UNSUPPORTED_OPERATION,
 				 "kmsd does not support the parameter %s.", c->name);
 	}
 	return fault_set(err, FAULT_SERIALIZATION, NULL);
+}
+
+bool validate_is_list(enum shape shape)
+{
+	return shapes[shape].kind == STRINGS || shapes[shape].kind == OBJECTS;
+}
+
+/* What is no number stays a string, which validate_input() then refuses. */
+struct kms_json *validate_from_text(enum shape shape, const char *text)
+{
+	struct kms_json *v = NULL;
+	AUTO(kms_json_freep) struct kms_json *box = kms_json_new_object();
+	char *end;
+	long long n;
+	int r = -ENOMEM;
+
+	if (!box)
+		return NULL;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (shapes[shape].kind == INTEGER && *text && !*end && !errno)
+		r = kms_json_set_i64(box, "v", n);
+	else if (shapes[shape].kind == BOOLEAN &&
+		 (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
+		r = kms_json_set_bool(box, "v", *text == 't');
+	else
+		r = kms_json_set_str(box, "v", text);
+	if (r == 0)
+		v = kms_json_copy(kms_json_get(box, "v"));
+	return v;
 }
 
 void validate_member_name(const char *name, char ret[64])

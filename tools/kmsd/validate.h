@@ -5,6 +5,8 @@
 #ifndef KMSD_VALIDATE_H
 #define KMSD_VALIDATE_H
 
+#include <stdbool.h>
+
 struct err;
 struct kms_json;
 
@@ -32,6 +34,31 @@ enum shape {
 	SHAPE_POLICY_NAME,
 	SHAPE_TAGS,
 	SHAPE_UNSUPPORTED, /* what this server cannot do: UnsupportedOperationException when given */
+	/* of IAM and STS */
+	SHAPE_IAM_ACCESS_KEY_ID,
+	SHAPE_IAM_ARN,
+	SHAPE_IAM_DESCRIPTION,
+	SHAPE_IAM_DOCUMENT,
+	SHAPE_IAM_ENTITY_NAME, /* of a user or role, to find it */
+	SHAPE_IAM_KEY_STATUS,
+	SHAPE_IAM_MARKER,
+	SHAPE_IAM_MAX_ITEMS,
+	SHAPE_IAM_MAX_SESSION,
+	SHAPE_IAM_NAME, /* of a user or role, to make it */
+	SHAPE_IAM_PATH,
+	SHAPE_IAM_PATH_PREFIX,
+	SHAPE_IAM_POLICY_SCOPE,
+	SHAPE_IAM_POLICY_USAGE,
+	SHAPE_IAM_TAG_KEYS,
+	SHAPE_IAM_VERSION_ID,
+	SHAPE_STS_DURATION,
+	SHAPE_STS_EXTERNAL_ID,
+	SHAPE_STS_POLICY,
+	SHAPE_STS_POLICY_ARNS,
+	SHAPE_STS_SESSION_NAME,
+	SHAPE_STS_TOKEN_DURATION,
+	/* of CloudTrail */
+	SHAPE_TRAIL_ANY, /* checked by the operation, which has exceptions of its own */
 	SHAPE_COUNT
 };
 
@@ -51,6 +78,10 @@ struct member {
  * absent.
  */
 int validate_input(const struct kms_json *input, const struct member *members, struct err *err);
+
+/* Whether a shape is an array; and a value of it (or of an element) out of a form's text. */
+bool validate_is_list(enum shape shape);
+struct kms_json *validate_from_text(enum shape shape, const char *text);
 
 /* @name as texts and records spell it: with a small first letter. @ret has room for 64. */
 void validate_member_name(const char *name, char ret[64]);

@@ -1,0 +1,261 @@
+/* Users and roles: made, shown, changed, deleted. The row's target says which. See op_iam.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "err.h"
+#include "fault.h"
+#include "kms_json.h"
+#include "op_iam.h"
+#include "secret.h"
+
+#define SESSION_DEFAULT 3600 /* seconds */
+
+static int set_boundary(struct kms_json *e, const struct iam_principal *p)
+{
+	struct kms_json *b;
+
+	if (!p->boundary)
+		return 0;
+	b = kms_json_new_object();
+	if (!b)
+		return -ENOMEM;
+	return kms_json_set_str(b, "PermissionsBoundaryType", "Policy") |
+	       kms_json_set_str(b, "PermissionsBoundaryArn", p->boundary->name) |
+	       kms_json_set(e, "PermissionsBoundary", b);
+}
+
+/* As the API shows it; lists leave tags and boundary out. NULL: out of memory. */
+static struct kms_json *shown(const struct iam_principal *p, bool whole)
+{
+	struct kms_json *e = kms_json_new_object();
+	bool role = p->kind == IAM_ROLE;
+	int r;
+
+	if (!e)
+		return NULL;
+	r = kms_json_set_str(e, "Path", p->path) |
+	    kms_json_set_str(e, role ? "RoleName" : "UserName", p->name) |
+	    kms_json_set_str(e, role ? "RoleId" : "UserId", p->id) |
+	    kms_json_set_str(e, "Arn", p->arn) | iam_set_time(e, "CreateDate", p->created_ms);
+	if (role)
+		r |= iam_set_document(e, "AssumeRolePolicyDocument", p->trust) |
+		     kms_json_set_i64(e, "MaxSessionDuration", p->max_session_s);
+	if (role && *p->description)
+		r |= kms_json_set_str(e, "Description", p->description);
+	if (whole)
+		r |= set_boundary(e, p);
+	if (whole && p->tag_count)
+		r |= iam_set_tags(e, p->tags, p->tag_count);
+	if (r) {
+		kms_json_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+static const char *member(const struct call *call)
+{
+	return iam_kind_of(call) == IAM_ROLE ? "Role" : "User";
+}
+
+static int check_trust(struct call *call, const char *text, struct err *err)
+{
+	if (iam_document_size(text) > IAM_TRUST_MAX)
+		return fault_set(err, FAULT_LIMIT_EXCEEDED,
+				 "Cannot exceed quota for ACLSizePerRole: %d", IAM_TRUST_MAX);
+	return iam_check_document(call, text, POLICY_TRUST, err);
+}
+
+static int no_boundary(const char *arn, struct err *err)
+{
+	return fault_set(err, FAULT_NO_SUCH_ENTITY,
+			 "Scope ARN: %s does not exist or is not attachable.", arn);
+}
+
+int op_iam_create(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	AUTO(freep) struct iam_tag *tags = NULL;
+	bool role = iam_kind_of(call) == IAM_ROLE;
+	const char *path = call_text(call, "Path");
+	struct iam_new wanted = {
+		.kind = iam_kind_of(call),
+		.account = call->kmsd->place.account,
+		.name = call_text(call, role ? "RoleName" : "UserName"),
+		.path = path ? path : "/",
+		.description = call_text(call, "Description"),
+		.trust = call_text(call, "AssumeRolePolicyDocument"),
+		.boundary_arn = call_text(call, "PermissionsBoundary"),
+		.max_session_s = call_number(call, "MaxSessionDuration", SESSION_DEFAULT),
+		.now_ms = call->now_ms,
+	};
+	int r = role ? check_trust(call, wanted.trust, err) : 0;
+
+	r = r ? r : iam_take_tags(call, &tags, &wanted.tag_count, err);
+	wanted.tags = tags;
+	r = r ? r : store_iam_create(call->kmsd->store, &wanted, &p, err);
+	if (r == -EEXIST)
+		return fault_set(err, FAULT_ENTITY_EXISTS, "%s with name %s already exists.",
+				 member(call), wanted.name);
+	if (r == -ENOENT)
+		return no_boundary(wanted.boundary_arn, err);
+	return r ? r : call_filled(kms_json_set(call->output, member(call), shown(p, true)), err);
+}
+
+/* GetUser without a name by the root user shows root. */
+static int get_root(struct call *call, struct err *err)
+{
+	const struct caller *c = call->caller;
+	struct kms_json *e = kms_json_new_object();
+	int r = -ENOMEM;
+
+	if (e)
+		r = kms_json_set_str(e, "UserId", c->account) | kms_json_set_str(e, "Arn", c->arn) |
+		    iam_set_time(e, "CreateDate", 0);
+	return call_filled(r | kms_json_set(call->output, "User", e), err);
+}
+
+int op_iam_get(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	int r;
+
+	if (iam_kind_of(call) == IAM_USER && !call_text(call, "UserName") &&
+	    call->caller->kind == CALLER_ROOT)
+		return get_root(call, err);
+	r = iam_kind_of(call) == IAM_ROLE ? iam_find(call, &p, err)
+					  : iam_find_or_self(call, &p, err);
+	return r ? r : call_filled(kms_json_set(call->output, member(call), shown(p, true)), err);
+}
+
+int op_iam_delete(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	struct err why = {0};
+	int r = iam_find(call, &p, err);
+
+	if (r < 0)
+		return r;
+	r = store_iam_delete(call->kmsd->store, p, &why);
+	if (r == -EBUSY)
+		return fault_set(err, FAULT_DELETE_CONFLICT, "%s", why.msg);
+	if (r == -ENOENT) /* another request was faster */
+		return fault_set(err, FAULT_NO_SUCH_ENTITY, "The %s with name %s cannot be found.",
+				 call->op->target, p->name);
+	if (r < 0 && err)
+		*err = why;
+	return r;
+}
+
+static int list_one(const char *id, void *arg)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	struct iam_page *page = arg;
+	const char *prefix = call_text(page->call, "PathPrefix");
+	struct err ignored;
+	int r = store_iam_principal(page->call->kmsd->store, id, &p, &ignored);
+
+	if (r == -ENOENT || (r == 0 && prefix && strncmp(p->path, prefix, strlen(prefix)) != 0))
+		return 0;
+	if (r < 0)
+		return r;
+	return iam_page_room(page, p->name) ? kms_json_add(page->list, shown(p, false)) : 0;
+}
+
+int op_iam_list(struct call *call, struct err *err)
+{
+	const char *marker = call_text(call, "Marker");
+	struct iam_page page;
+	int r = iam_page_begin(call, &page, err);
+
+	if (r < 0)
+		return r;
+	r = store_iam_each(call->kmsd->store, call->kmsd->place.account, iam_kind_of(call),
+			   marker ? marker : "", SIZE_MAX, list_one, &page, err);
+	return iam_page_end(&page, iam_kind_of(call) == IAM_ROLE ? "Roles" : "Users", r, err);
+}
+
+int op_iam_update_trust(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	const char *text = call_text(call, "PolicyDocument");
+	int r = iam_find(call, &p, err);
+
+	r = r ? r : check_trust(call, text, err);
+	return r ? r : store_iam_set_trust(call->kmsd->store, p, text, err);
+}
+
+int op_iam_put_boundary(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	const char *arn = call_text(call, "PermissionsBoundary");
+	int r = iam_find(call, &p, err);
+
+	if (r < 0)
+		return r;
+	r = store_iam_set_boundary(call->kmsd->store, p, arn, err);
+	return r == -ENOENT ? no_boundary(arn, err) : r;
+}
+
+int op_iam_delete_boundary(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	int r = iam_find(call, &p, err);
+
+	return r ? r : store_iam_set_boundary(call->kmsd->store, p, NULL, err);
+}
+
+static bool has_tag(const struct iam_principal *p, const char *key)
+{
+	for (size_t i = 0; i < p->tag_count; i++)
+		if (strcmp(p->tags[i].key, key) == 0)
+			return true;
+	return false;
+}
+
+int op_iam_tag(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	AUTO(freep) struct iam_tag *tags = NULL;
+	size_t n = 0, total;
+	int r = iam_find(call, &p, err);
+
+	r = r ? r : iam_take_tags(call, &tags, &n, err);
+	if (r < 0)
+		return r;
+	total = p->tag_count;
+	for (size_t i = 0; i < n; i++)
+		total += !has_tag(p, tags[i].key);
+	if (total > IAM_TAGS_MAX)
+		return fault_set(err, FAULT_LIMIT_EXCEEDED,
+				 "The number of tags has reached the maximum limit.");
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = store_iam_set_tag(call->kmsd->store, p, tags[i].key, tags[i].value, err);
+	return r;
+}
+
+int op_iam_untag(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	const struct kms_json *keys = kms_json_get(call->input, "TagKeys");
+	int r = iam_find(call, &p, err);
+
+	for (size_t i = 0; r == 0 && i < kms_json_count(keys); i++)
+		r = store_iam_set_tag(call->kmsd->store, p,
+				      kms_json_string_value(kms_json_at(keys, i)), NULL, err);
+	return r;
+}
+
+int op_iam_list_tags(struct call *call, struct err *err)
+{
+	AUTO(cached_putp) struct iam_principal *p = NULL;
+	int r = iam_find(call, &p, err);
+
+	if (r < 0)
+		return r;
+	return call_filled(iam_set_tags(call->output, p->tags, p->tag_count) |
+				   kms_json_set_bool(call->output, "IsTruncated", false),
+			   err);
+}
