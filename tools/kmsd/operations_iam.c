@@ -165,7 +165,7 @@ static const struct operation sts[] = {
 };
 
 static const struct operation cloudtrail[] = {
-	{ROW("LookupEvents", NULL, lookup_events, NULL), READ},
+	{ROW("LookupEvents", op_lookup_events, lookup_events, NULL), READ},
 };
 
 static const struct operation *find(const struct operation *table, size_t count, const char *name)

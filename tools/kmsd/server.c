@@ -11,6 +11,7 @@
 #include "caller.h"
 #include "datadir.h"
 #include "err.h"
+#include "events.h"
 #include "keyring.h"
 
 struct server {
@@ -38,6 +39,7 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	r = datadir_open(config->data_dir, &s->dir_fd, err);
 	r = r ? r : store_open(config->data_dir, s->dir_fd, &k->store, err);
 	r = r ? r : audit_open(s->dir_fd, &k->audit, err);
+	r = r ? r : events_open(config->data_dir, s->dir_fd, &k->events, err);
 	r = r ? r : keyring_new(k->store, &k->ring, err);
 	r = r ? r : callers_new(k->store, &k->callers, err);
 	r = r ? r : store_root_access_key(k->store, config->account, now_ms(), &s->root_key, err);
@@ -72,6 +74,7 @@ void server_stop(struct server *server)
 	cached_put(server->root_key);
 	callers_free(server->kmsd.callers);
 	keyring_free(server->kmsd.ring);
+	events_close(server->kmsd.events);
 	audit_close(server->kmsd.audit);
 	store_close(server->kmsd.store);
 	if (server->dir_fd >= 0)
