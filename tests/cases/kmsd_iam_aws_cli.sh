@@ -57,7 +57,7 @@ denied 'a name that cannot be' ValidationError 'failed to satisfy constraint: Me
 text iam create-access-key --user-name test --query 'AccessKey.[AccessKeyId,SecretAccessKey]' >"$DIR/user"
 like 'create-access-key gives an AKIA key' "$(cat "$DIR/user")" '^AKIA[A-Z2-7]{16}	.{40}$'
 gives 'a user signs in' "$USER	$ACCOUNT	$ID" as user text sts get-caller-identity --query '[Arn,Account,UserId]'
-gives 'get-user without a name is oneself' 1 text iam list-access-keys --user-name test --query 'length(AccessKeyMetadata)'
+gives 'list-access-keys' 1 text iam list-access-keys --user-name test --query 'length(AccessKeyMetadata)'
 ok 'a second key' aws iam create-access-key --user-name test
 denied 'a third key' LimitExceeded 'Cannot exceed quota for AccessKeysPerUser: 2' aws iam create-access-key --user-name test
 KEY=$(cut -f1 "$DIR/user")
@@ -74,6 +74,7 @@ denied 'a wrong secret' SignatureDoesNotMatch 'The request signature we calculat
 
 # --- policies
 ok 'put-user-policy' aws iam put-user-policy --user-name test --policy-name 'p1' --policy-document "$ALLOW"
+like 'which is in force at once' "$(as user text kms create-key --query KeyMetadata.Arn)" '^arn:aws:kms:'
 gives 'get-user-policy gives it back' 'kms:*' text iam get-user-policy --user-name test --policy-name p1 --query 'PolicyDocument.Statement[0].Action'
 denied 'a policy that is not JSON' MalformedPolicyDocument 'Syntax errors in policy.' aws iam put-user-policy --user-name test --policy-name p2 --policy-document '{"V'
 denied 'no such inline policy' NoSuchEntity 'The user policy with name p2 cannot be found.' aws iam get-user-policy --user-name test --policy-name p2
@@ -86,6 +87,8 @@ denied 'attach what is not there' NoSuchEntity 'does not exist or is not attacha
 	aws iam attach-user-policy --user-name test --policy-arn "arn:aws:iam::$ACCOUNT:policy/none"
 gives 'list-attached-user-policies' "managed	$POLICY" text iam list-attached-user-policies --user-name test --query 'AttachedPolicies[].[PolicyName,PolicyArn]'
 denied 'an attached policy stays' DeleteConflict 'Cannot delete a policy attached to entities.' aws iam delete-policy --policy-arn "$POLICY"
+denied 'a boundary must be there' NoSuchEntity 'does not exist or is not attachable.' \
+	aws iam put-user-permissions-boundary --user-name test --permissions-boundary "arn:aws:iam::$ACCOUNT:policy/none"
 ok 'put-user-permissions-boundary' aws iam put-user-permissions-boundary --user-name test --permissions-boundary "$POLICY"
 gives 'get-user shows it' "$POLICY" text iam get-user --user-name test --query User.PermissionsBoundary.PermissionsBoundaryArn
 denied 'a user with policies stays' DeleteConflict 'Cannot delete entity, must delete policies first.' aws iam delete-user --user-name test
@@ -114,6 +117,13 @@ denied 'no session token from one' AccessDenied 'Cannot call GetSessionToken wit
 denied 'a session without permission' AccessDeniedException "User: arn:aws:sts::$ACCOUNT:assumed-role/r/s1 is not authorized to perform: kms:CreateKey" \
 	as session aws kms create-key
 
+ok 'put-role-policy' aws iam put-role-policy --role-name r --policy-name p --policy-document "$ALLOW"
+ok 'which the session has at once' as session aws kms create-key
+as user text sts assume-role --role-arn "arn:aws:iam::$ACCOUNT:role/r" --role-session-name s2 --policy "${ALLOW//kms:\*/kms:List*}" \
+	--query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]' >"$DIR/limited"
+denied 'a session policy limits it' AccessDeniedException 'because no session policy allows the kms:CreateKey action' as limited aws kms create-key
+ok 'to what it allows' as limited aws kms list-keys
+
 # --- the server is killed and started again
 kill -KILL "$KMSD_PID"
 wait "$KMSD_PID" 2>/dev/null
@@ -123,16 +133,15 @@ gives 'users outlive a kill' "$USER" as user text sts get-caller-identity --quer
 gives 'and so do sessions' "arn:aws:sts::$ACCOUNT:assumed-role/r/s1" as session text sts get-caller-identity --query Arn
 
 # --- the event history
-EVENT=$(as user aws kms create-key 2>&1; aws cloudtrail lookup-events --max-results 1 --lookup-attributes AttributeKey=EventName,AttributeValue=CreateKey)
-EVENT=${EVENT#*\{}
-EVENT="{$EVENT"
-is 'a refused request is in the history, under its user' "$(jq -r '.Events[0] | .Username + " " + .EventSource' <<<"$EVENT")" 'test kms.amazonaws.com'
+as user aws iam delete-role --role-name r >"$DIR/.out" 2>&1
+EVENT=$(aws cloudtrail lookup-events --max-results 1 --lookup-attributes AttributeKey=EventName,AttributeValue=DeleteRole)
+is 'a refused request is in the history, under its user' "$(jq -r '.Events[0] | .Username + " " + .EventSource' <<<"$EVENT")" 'test iam.amazonaws.com'
 is 'with the code and sentence of the refusal' "$(jq -r '.Events[0].CloudTrailEvent | fromjson | .errorCode + ": " + .errorMessage' <<<"$EVENT")" \
-	"AccessDenied: User: $USER is not authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action"
+	"AccessDenied: User: $USER is not authorized to perform: iam:DeleteRole on resource: arn:aws:iam::$ACCOUNT:role/r because no identity-based policy allows the iam:DeleteRole action"
 is 'and who it was' "$(jq -c '.Events[0].CloudTrailEvent | fromjson | .userIdentity | [.type,.principalId,.arn,.userName]' <<<"$EVENT")" \
 	"[\"IAMUser\",\"$ID\",\"$USER\",\"test\"]"
 gives 'by user name: a session is known by its name' CreateKey text cloudtrail lookup-events \
-	--lookup-attributes AttributeKey=Username,AttributeValue=s1 --query "Events[?EventSource=='kms.amazonaws.com'].EventName"
+	--lookup-attributes AttributeKey=Username,AttributeValue=s2 --query "Events[?EventSource=='kms.amazonaws.com'].EventName | [1]"
 gives 'the issuer of a session' "[\"AssumedRole\",\"arn:aws:iam::$ACCOUNT:role/r\"]" bash -c 'command aws --endpoint-url "$0" cloudtrail lookup-events \
 	--lookup-attributes AttributeKey=Username,AttributeValue=s1 --output json | jq -c ".Events[0].CloudTrailEvent | fromjson | .userIdentity | [.type,.sessionContext.sessionIssuer.arn]"' "$AWS_ENDPOINT_URL"
 gives 'by resource' CreateRole text cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceType,AttributeValue=AWS::IAM::Role \
@@ -151,6 +160,7 @@ else
 fi
 
 # --- an id never comes back
+ok 'the role policy goes' aws iam delete-role-policy --role-name r --policy-name p
 ok 'the policies go' aws iam delete-user-policy --user-name test --policy-name p1
 ok 'all of them' aws iam detach-user-policy --user-name test --policy-arn "$POLICY"
 for k in $(text iam list-access-keys --user-name test --query 'AccessKeyMetadata[].AccessKeyId'); do

@@ -112,9 +112,11 @@ static int add_tags(struct policy_context *table, const struct call *call)
 
 	for (size_t i = 0; tags && i < kms_json_count(tags); i++) {
 		const struct kms_json *tag = kms_json_at(tags, i);
-		const struct kms_json *name = kms_json_get(tag, "TagKey");
+		const struct kms_json *name = kms_json_get(tag, "TagKey"); /* KMS's */
 		const struct kms_json *value = kms_json_get(tag, "TagValue");
 
+		name = name ? name : kms_json_get(tag, "Key"); /* IAM's */
+		value = value ? value : kms_json_get(tag, "Value");
 		if (!name || !value)
 			continue;
 		r |= policy_context_add_under(table, "aws:RequestTag/", kms_json_string_value(name),
@@ -175,7 +177,8 @@ int authorize_context_fill(struct authorize_context *context, const struct call 
 			   const char *action, bool with_key)
 {
 	struct policy_context *table = &context->table;
-	int r = add_caller(table, call) | policy_context_add_time(table, call->now_ms);
+	int r = add_caller(table, call) | policy_context_add_time(table, call->now_ms) |
+		add_tags(table, call);
 
 	if (strcmp(action, "sts:AssumeRole") == 0)
 		r |= add_assume(table, call);
@@ -183,7 +186,7 @@ int authorize_context_fill(struct authorize_context *context, const struct call 
 		return r ? -ENOMEM : 0;
 	action += 4;
 	r |= add_encryption_context(table, call, action) | add_alias(table, call) |
-	     add_tags(table, call) | add_request(context, call, action);
+	     add_request(context, call, action);
 	if (with_key || strcmp(action, "CreateKey") == 0)
 		r |= add_key(table);
 	return r ? -ENOMEM : 0;

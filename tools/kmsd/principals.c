@@ -2,6 +2,7 @@
 #include "principals.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,10 +70,11 @@ static int resolve_or_believe(void *arg, const char *arn, char ret_id[POLICY_ID_
 
 struct policy_resolver principals_of(const struct kmsd *kmsd)
 {
-	return (struct policy_resolver){resolve, (void *)kmsd}; /* only read */
+	return (struct policy_resolver){resolve, (void *)(uintptr_t)kmsd}; /* only read */
 }
 
 struct policy_resolver principals_or_foreign(const struct kmsd *kmsd)
 {
-	return (struct policy_resolver){resolve_or_believe, (void *)kmsd}; /* only read */
+	return (struct policy_resolver){resolve_or_believe,
+					(void *)(uintptr_t)kmsd}; /* only read */
 }
