@@ -226,7 +226,7 @@ refuses "asymmetric key" UnsupportedOperationException "kmsd does not support Ke
 refuses "tags twice" TagException "Duplicate tag keys" kms create-key --tags TagKey=a,TagValue=b TagKey=a,TagValue=c
 refuses "reserved tag" TagException "Tags beginning with aws: are reserved" kms create-key --tags TagKey=aws:x,TagValue=b
 refuses "grant token" InvalidGrantTokenException "" kms encrypt --key-id "$ID" --plaintext YQ== --grant-tokens x
-refuses "operation of later" UnsupportedOperationException "kmsd does not support CreateGrant yet." kms create-grant --key-id "$ID" --grantee-principal arn:aws:iam::111122223333:root --operations Decrypt
+refuses "operation of later" UnsupportedOperationException "kmsd does not support GenerateDataKeyPair yet." kms generate-data-key-pair --key-id "$ID" --key-pair-spec RSA_2048
 refuses "wrong secret by the aws command" InvalidSignatureException "The request signature we calculated does not match the signature you provided." env AWS_SECRET_ACCESS_KEY=wrong aws --endpoint-url "$URL" kms list-keys
 refuses "unknown access key" UnrecognizedClientException "The security token included in the request is invalid." env AWS_ACCESS_KEY_ID=AKIAAAAAAAAAAAAAAAAA aws --endpoint-url "$URL" kms list-keys
 refuses "other region" InvalidSignatureException "Credential should be scoped to a valid region, not 'eu-west-1'." aws --region eu-west-1 --endpoint-url "$URL" kms list-keys

@@ -39,6 +39,8 @@ static void key_state_table_is_that_of_the_guide(void **state)
 		[KEY_USE_SCHEDULE_DELETION] = "..P...X",
 		[KEY_USE_CANCEL_DELETION] = "NN.NNNN",
 		[KEY_USE_DESCRIBE_WRITE] = "..P....",
+		[KEY_USE_ROTATION] = ".DPEHC.",
+		[KEY_USE_ROTATION_STATUS] = "...EH..",
 	};
 	static const struct {
 		char letter;
@@ -51,6 +53,10 @@ static void key_state_table_is_that_of_the_guide(void **state)
 		{'U', "KMSInvalidStateException", "arn is unavailable."},
 		{'C', "KMSInvalidStateException", "arn is creating."},
 		{'X', "KMSInvalidStateException", "arn is updating."},
+		{'E', "UnsupportedOperationException",
+		 "arn origin is EXTERNAL which is not valid for this operation."},
+		{'H', "UnsupportedOperationException",
+		 "arn origin is AWS_CLOUDHSM which is not valid for this operation."},
 	};
 
 	(void)state;
@@ -154,6 +160,41 @@ static void limits_are_told_in_aws_words(void **state)
 		 "1 validation error detected: Value '31' at 'pendingWindowInDays' failed to "
 		 "satisfy "
 		 "constraint: Member must have value less than or equal to 30"},
+		{"EnableKeyRotation", "{\"KeyId\":\"a\",\"RotationPeriodInDays\":89}",
+		 "1 validation error detected: Value '89' at 'rotationPeriodInDays' failed to "
+		 "satisfy constraint: Member must have value greater than or equal to 90"},
+		{"EnableKeyRotation", "{\"KeyId\":\"a\",\"RotationPeriodInDays\":2561}",
+		 "1 validation error detected: Value '2561' at 'rotationPeriodInDays' failed to "
+		 "satisfy constraint: Member must have value less than or equal to 2560"},
+		{"ListKeyRotations", "{\"KeyId\":\"a\",\"IncludeKeyMaterial\":\"X\"}",
+		 "1 validation error detected: Value 'X' at 'includeKeyMaterial' failed to satisfy "
+		 "constraint: Member must satisfy enum value set: [ALL_KEY_MATERIAL, "
+		 "ROTATIONS_ONLY]"},
+		{"CreateGrant",
+		 "{\"KeyId\":\"a\",\"GranteePrincipal\":\"a b\",\"Operations\":[\"Foo\"]}",
+		 "2 validation errors detected: Value 'a b' at 'granteePrincipal' failed to "
+		 "satisfy constraint: Member must satisfy regular expression pattern: "
+		 "^[\\w+=,.@:/-]+$; Value at 'operations' failed to satisfy constraint: Member "
+		 "must satisfy constraint: [Member must satisfy enum value set: [Decrypt, Encrypt, "
+		 "GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo, "
+		 "Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, "
+		 "GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, "
+		 "VerifyMac, DeriveSharedSecret]]"},
+		{"CreateGrant",
+		 "{\"KeyId\":\"a\",\"GranteePrincipal\":\"a\",\"Operations\":[\"Decrypt\"],"
+		 "\"Constraints\":{\"EncryptionContextEquals\":{\"a\":1}}}",
+		 "SerializationException"},
+		{"CreateGrant",
+		 "{\"KeyId\":\"a\",\"GranteePrincipal\":\"a\",\"Operations\":[\"Decrypt\"],"
+		 "\"Name\":\"a b\"}",
+		 "1 validation error detected: Value 'a b' at 'name' failed to satisfy constraint: "
+		 "Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$"},
+		{"ListResourceTags", "{\"KeyId\":\"a\",\"Limit\":51}",
+		 "1 validation error detected: Value '51' at 'limit' failed to satisfy "
+		 "constraint: Member must have value less than or equal to 50"},
+		{"UntagResource", "{\"KeyId\":\"a\"}",
+		 "1 validation error detected: Value null at 'tagKeys' failed to satisfy "
+		 "constraint: Member must not be null"},
 		{"ListAliases", "{\"Limit\":101}",
 		 "1 validation error detected: Value '101' at 'limit' failed to satisfy "
 		 "constraint: "
@@ -249,9 +290,26 @@ static void operations_are_found_by_name(void **state)
 		"UpdateAlias",
 		"ScheduleKeyDeletion",
 		"GenerateDataKeyWithoutPlaintext",
+		"CreateGrant",
+		"ListGrants",
+		"ListRetirableGrants",
+		"RetireGrant",
+		"RevokeGrant",
+		"EnableKeyRotation",
+		"DisableKeyRotation",
+		"GetKeyRotationStatus",
+		"RotateKeyOnDemand",
+		"ListKeyRotations",
+		"TagResource",
+		"UntagResource",
+		"ListResourceTags",
+		"UpdateKeyDescription",
+		"GetKeyLastUsage",
 	};
-	static const char *const later[] = {"CreateGrant", "VerifyMac",	 "ConnectCustomKeyStore",
-					    "Sign",	   "ListGrants", "GetPublicKey"};
+	static const char *const later[] = {
+		"GenerateDataKeyPair",	 "GenerateDataKeyPairWithoutPlaintext",
+		"ConnectCustomKeyStore", "ReplicateKey",
+		"ImportKeyMaterial",	 "GetPublicKey"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
@@ -297,6 +355,7 @@ static struct policy *policy_of(const char *statement)
 	"{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"111122223333\"},\"Action\":"               \
 	"\"kms:*\",\"Resource\":\"*\"}"
 
+/* Of what grants do not speak of. */
 static void the_key_policy_decides(void **state)
 {
 	struct key key = {.account = "111122223333", .id = ID, .arn = ARN};
@@ -311,30 +370,30 @@ static void the_key_policy_decides(void **state)
 
 	(void)state;
 	key.policy = policies[0];
-	assert_int_equal(authorize(&call, "Decrypt", &key, &err), 0);
+	assert_int_equal(authorize(&call, "DisableKey", &key, &err), 0);
 	assert_int_equal(authorize(&call, "CreateKey", NULL, &err), 0);
 	key.policy = policies[1];
 	assert_int_equal(authorize(&call, "PutKeyPolicy", &key, &err), 0);
-	assert_true(authorize(&call, "Decrypt", &key, &err) <
+	assert_true(authorize(&call, "DisableKey", &key, &err) <
 		    0); /* the root user is no exception */
 	assert_string_equal(err.aws_message,
 			    "User: arn:aws:iam::111122223333:root is not authorized to perform: "
-			    "kms:Decrypt on resource: " ARN
-			    " because no resource-based policy allows the kms:Decrypt action");
+			    "kms:DisableKey on resource: " ARN
+			    " because no resource-based policy allows the kms:DisableKey action");
 	key.policy = policies[0];
 	call = call_by(&caller, &kmsd, "arn:aws:iam::111122223333:user/test", false);
-	assert_true(authorize(&call, "Decrypt", &key, &err) < 0);
+	assert_true(authorize(&call, "DisableKey", &key, &err) < 0);
 	assert_string_equal(err.code, "AccessDeniedException");
 	assert_string_equal(
 		err.aws_message,
 		"User: arn:aws:iam::111122223333:user/test is not authorized to perform: "
-		"kms:Decrypt on resource: " ARN
-		" because no identity-based policy allows the kms:Decrypt action");
+		"kms:DisableKey on resource: " ARN
+		" because no identity-based policy allows the kms:DisableKey action");
 	call = call_by(&caller, &kmsd, "arn:aws:iam::123456789012:root", true);
-	assert_true(authorize(&call, "Decrypt", &key, &err) < 0);
+	assert_true(authorize(&call, "DisableKey", &key, &err) < 0);
 	assert_non_null(strstr(err.aws_message, "no resource-based policies allow access"));
 	key.policy = NULL;
-	assert_int_equal(authorize(&call, "Decrypt", &key, &err), -EUCLEAN);
+	assert_int_equal(authorize(&call, "DisableKey", &key, &err), -EUCLEAN);
 	policy_free(policies[0]);
 	policy_free(policies[1]);
 }

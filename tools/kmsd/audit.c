@@ -278,11 +278,9 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 		struct err *err)
 {
 	int denied = source->error_code && strcmp(source->error_code, "AccessDeniedException") == 0;
-	char id[IDS_UUID_LEN + 1], when[32];
-	int r = ids_uuid(id, err);
+	char when[32];
+	int r;
 
-	if (r < 0)
-		return r;
 	if (timestamp(call->now_ms, when) < 0)
 		return err_set(err, EINVAL, "audit record: time");
 	r = kms_json_set_str(rec, "eventVersion", "1.11") |
@@ -297,7 +295,7 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 	    put_error(rec, source, denied) | put_parameters(rec, call, denied) |
 	    put_response(rec, call, source->error_code != NULL) | put_material(rec, call) |
 	    kms_json_set_str(rec, "requestID", source->request_id) |
-	    kms_json_set_str(rec, "eventID", id) |
+	    kms_json_set_str(rec, "eventID", call->event_id) |
 	    kms_json_set_bool(rec, "readOnly", call->op && call->op->read_only);
 	if (!denied && call->resource_count > 0)
 		r |= put_resources(rec, call, call->kmsd->place.account);

@@ -9,7 +9,10 @@
 #include "call.h"
 #include "err.h"
 #include "fault.h"
+#include "grants.h"
 #include "identity.h"
+#include "keyring.h"
+#include "kms_json.h"
 #include "policy_decide.h"
 #include "secret.h"
 
@@ -47,9 +50,108 @@ static struct policy_caller caller_of(const struct call *call)
 	return caller;
 }
 
+/* A grant of the key that reaches the caller, in the engine's words. */
+struct search {
+	const struct policy_request *request;
+	struct grant *grant; /* counted */
+	struct policy_grant found;
+	enum policy_reach reach;
+};
+
+static int read_grant(const struct grant *grant, struct policy_grant *ret)
+{
+	struct err ignored = {0};
+	int r;
+
+	*ret = (struct policy_grant){
+		.id = grant->id, .issuing_account = grant->issuer, .permit = grant->permit};
+	r = policy_principal_read_grantee(grant->grantee, NULL, &ret->grantee, &ignored);
+	(void)snprintf(ret->grantee.id, sizeof(ret->grantee.id), "%s",
+		       grant->grantee_id); /* fits */
+	return r;
+}
+
+/* Keeps the grant that reaches furthest; 1: none can reach further. */
+static int look(struct grant *grant, void *arg)
+{
+	struct search *search = arg;
+	struct policy_grant candidate;
+	enum policy_reach reach;
+
+	if (read_grant(grant, &candidate) < 0)
+		return 0; /* names nobody that could call */
+	reach = policy_grant_reach(&candidate, search->request);
+	if (reach <= search->reach)
+		return 0;
+	cached_put(search->grant);
+	search->grant = cached_get(grant);
+	search->found = candidate;
+	search->reach = reach;
+	return reach == POLICY_REACH_DIRECT;
+}
+
+/* A grant may name the caller, its role or its account. Of several, one is enough. */
+static int find_grant(const struct call *call, const struct key *key, struct search *search,
+		      struct err *err)
+{
+	const struct caller *c = call->caller;
+	const struct policy_request *q = search->request;
+	const struct grant_request request = {
+		.operation = grant_operation(q->action + strlen("kms:")),
+		.pairs = q->pairs,
+		.pair_count = q->pair_count,
+		.new_grant = q->new_grant,
+	};
+	const char *forms[] = {c->arn, c->kind == CALLER_ROLE ? c->issuer_arn : NULL, NULL};
+	char root[64];
+	int r = 0;
+
+	(void)snprintf(root, sizeof(root), "arn:aws:iam::%.12s:root", c->account); /* fits */
+	if (c->kind != CALLER_ROOT)
+		forms[2] = root;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && r == 0; i++)
+		if (forms[i])
+			r = grants_each(keyring_grants(call->kmsd->ring), key, forms[i], &request,
+					look, search, err);
+	return r < 0 ? r : 0;
+}
+
+/* policy_decide(), with what grants allow where policies alone do not. */
+static int decide_with_grants(const struct call *call, const struct key *key,
+			      struct policy_request *request, struct policy_decision *ret,
+			      struct err *err)
+{
+	AUTO(freep) struct policy_pair *pairs = NULL, *new_pairs = NULL;
+	struct policy_key_side side = *request->key;
+	struct search search = {.request = request};
+	struct policy_permit permit;
+	const char *action = request->action + strlen("kms:");
+	int r = grant_pairs(call_encryption_context(call, action), &pairs, &request->pair_count,
+			    err);
+
+	request->pairs = pairs;
+	if (r == 0 && strcmp(action, "CreateGrant") == 0) {
+		r = call_new_permit(call, &permit, &new_pairs, err);
+		request->new_grant = &permit;
+	}
+	r = r ? r : find_grant(call, key, &search, err);
+	if (r == 0 && search.grant) {
+		side.grants = &search.found;
+		side.grant_count = 1;
+		request->key = &side;
+		*ret = policy_decide(request, NULL);
+		ret->policy = NULL; /* the grant is not kept */
+	}
+	cached_put(search.grant);
+	request->key = NULL;
+	request->pairs = NULL;
+	request->new_grant = NULL;
+	return r;
+}
+
 /* The decision and, unless it is yes, its sentence. */
 static int decide(const struct call *call, const struct question *question,
-		  struct policy_decision *ret, char text[ERR_MSG_MAX])
+		  struct policy_decision *ret, char text[ERR_MSG_MAX], struct err *err)
 {
 	const struct policy_caller caller = caller_of(call);
 	struct authorize_context context = {0};
@@ -60,8 +162,14 @@ static int decide(const struct call *call, const struct question *question,
 					 .context = &context.table};
 	int r = authorize_context_fill(&context, call, question->action, question->side != NULL);
 
+	if (r < 0)
+		(void)err_set(err, -r, "request context of %s", question->action);
 	if (r == 0)
 		*ret = policy_decide(&request, NULL);
+	if (r == 0 && ret->result == POLICY_NOT_ALLOWED && question->key &&
+	    grant_operation(question->action + strlen("kms:")))
+		r = decide_with_grants(call, question->key, &request, ret, err);
+	request.key = question->side;
 	if (r == 0 && ret->result != POLICY_ALLOWED)
 		policy_decision_text(&request, ret, text, ERR_MSG_MAX);
 	authorize_context_free(&context);
@@ -72,10 +180,10 @@ static int answer(const struct call *call, const struct question *question, stru
 {
 	struct policy_decision decision;
 	char text[ERR_MSG_MAX];
-	int r = decide(call, question, &decision, text);
+	int r = decide(call, question, &decision, text, err);
 
 	if (r < 0)
-		return err_set(err, -r, "request context of %s", question->action);
+		return r;
 	return decision.result == POLICY_ALLOWED ? 0
 						 : fault_set(err, FAULT_ACCESS_DENIED, "%s", text);
 }
@@ -118,9 +226,9 @@ int authorize_assume(const struct call *call, const struct iam_principal *role, 
 			       role->name);
 	if (r < 0)
 		return r;
-	r = decide(call, &question, &decision, text);
+	r = decide(call, &question, &decision, text, err);
 	if (r < 0)
-		return err_set(err, -r, "request context of AssumeRole");
+		return r;
 	if (decision.result == POLICY_ALLOWED)
 		return 0;
 	if (decision.part != POLICY_PART_KEY)
@@ -146,9 +254,9 @@ int authorize_lockout(const struct call *call, const struct key *key, const stru
 		return 0;
 	/* A policy cannot name a key whose id nobody knows yet, so any id will do. */
 	keyref_key_arn(place, key ? key->id : "00000000-0000-0000-0000-000000000000", arn);
-	r = decide(call, &question, &decision, text);
+	r = decide(call, &question, &decision, text, err);
 	if (r < 0)
-		return err_set(err, -r, "request context of PutKeyPolicy");
+		return r;
 	if (decision.result == POLICY_ALLOWED)
 		return 0;
 	return fault_set(err, FAULT_MALFORMED_POLICY,

@@ -82,14 +82,8 @@ static int add_pair(const char *name, struct kms_json *value, void *arg)
 static int add_encryption_context(struct policy_context *table, const struct call *call,
 				  const char *action)
 {
-	const char *member = "EncryptionContext";
-	const struct kms_json *pairs;
+	const struct kms_json *pairs = call_encryption_context(call, action);
 
-	if (strcmp(action, "ReEncryptFrom") == 0)
-		member = "SourceEncryptionContext";
-	else if (strcmp(action, "ReEncryptTo") == 0)
-		member = "DestinationEncryptionContext";
-	pairs = kms_json_get(call->input, member);
 	return pairs ? kms_json_each(pairs, add_pair, table) : 0;
 }
 
@@ -126,6 +120,31 @@ static int add_tags(struct policy_context *table, const struct call *call)
 	return r;
 }
 
+/* What a CreateGrant asks for. */
+static int add_grant(struct policy_context *table, const struct call *call)
+{
+	static const char *const principals[][2] = {{"kms:GranteePrincipal", "GranteePrincipal"},
+						    {"kms:RetiringPrincipal", "RetiringPrincipal"}};
+	static const char *const constraints[] = {"EncryptionContextEquals",
+						  "EncryptionContextSubset"};
+	const struct kms_json *operations = kms_json_get(call->input, "Operations");
+	const struct kms_json *given = kms_json_get(call->input, "Constraints");
+	int r = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *text = call_text(call, principals[i][1]);
+
+		if (text)
+			r |= policy_context_add(table, principals[i][0], text);
+		if (given && kms_json_get(given, constraints[i]))
+			r |= policy_context_add(table, "kms:GrantConstraintType", constraints[i]);
+	}
+	for (size_t i = 0; operations && i < kms_json_count(operations); i++)
+		r |= policy_context_add(table, "kms:GrantOperations",
+					kms_json_string_value(kms_json_at(operations, i)));
+	return r;
+}
+
 static int add_request(struct authorize_context *context, const struct call *call,
 		       const char *action)
 {
@@ -140,6 +159,8 @@ static int add_request(struct authorize_context *context, const struct call *cal
 		r |= policy_context_add(table, "kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
 	if (is_one_of(action, of_grants))
 		r |= policy_context_add(table, "kms:GrantIsForAWSResource", "false");
+	if (strcmp(action, "CreateGrant") == 0)
+		r |= add_grant(table, call);
 	if (is_one_of(action, of_policy))
 		r |= policy_context_add(
 			table, "kms:BypassPolicyLockoutSafetyCheck",

@@ -69,6 +69,7 @@ struct call {
 	struct key *key;		  /* of op->key_member; counted */
 
 	/* for the audit record */
+	char event_id[IDS_UUID_LEN + 1];
 	char resources[CALL_RESOURCES_MAX][IAM_ARN_MAX];
 	const char *resource_types[CALL_RESOURCES_MAX]; /* NULL: a KMS key */
 	unsigned resource_count;
@@ -84,8 +85,25 @@ bool call_flag(const struct call *call, const char *name);
 /* Find the key that text names; it is noted as a resource. The caller puts it back. */
 int call_find_key(struct call *call, const char *text, struct key **ret_key, struct err *err);
 
-/* Ask whether the caller may do @action ("Decrypt") on @key (NULL: on no key). */
+/* Ask whether the caller may do @action ("Decrypt") on @key (NULL: on no key), by policy or grant. */
 int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err);
+
+/*
+ * Grants (call_grant.c). The call's GrantTokens are ours: InvalidGrantTokenException if one is not;
+ * the same for one token, taken apart.
+ */
+int call_check_tokens(struct call *call, struct err *err);
+int call_open_token(struct call *call, const char *token, struct store_token *ret, struct err *err);
+
+/* The caller as grants may mean it. Its texts are the call's. */
+void call_grant_caller(const struct call *call, struct grant_caller *ret);
+
+/* What the input's Operations and Constraints ask for. The caller frees *@ret_pairs. */
+int call_new_permit(const struct call *call, struct policy_permit *ret_permit,
+		    struct policy_pair **ret_pairs, struct err *err);
+
+/* The encryption context that @action ("ReEncryptFrom") of the call is under; NULL: none. */
+const struct kms_json *call_encryption_context(const struct call *call, const char *action);
 
 /* DryRunOperationException if the call is a dry run: the last check before anything is done. */
 int call_dry_run(const struct call *call, struct err *err);

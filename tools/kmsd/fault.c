@@ -30,6 +30,7 @@ static const struct {
 	[FAULT_INVALID_ALIAS_NAME] = {"InvalidAliasNameException", 400, false},
 	[FAULT_INVALID_ARN] = {"InvalidArnException", 400, false},
 	[FAULT_INVALID_CIPHERTEXT] = {"InvalidCiphertextException", 400, false},
+	[FAULT_INVALID_GRANT_ID] = {"InvalidGrantIdException", 400, false},
 	[FAULT_INVALID_GRANT_TOKEN] = {"InvalidGrantTokenException", 400, false},
 	[FAULT_INVALID_INPUT] = {"InvalidInputException", 400, false},
 	[FAULT_INVALID_KEY_USAGE] = {"InvalidKeyUsageException", 400, false},

@@ -12,6 +12,7 @@
 #include "call.h"
 #include "err.h"
 #include "fault.h"
+#include "keyring.h"
 #include "kms_json.h"
 #include "op_iam.h"
 #include "operations.h"
@@ -19,6 +20,7 @@
 #include "secret.h"
 #include "service.h"
 #include "signature.h"
+#include "usage.h"
 
 #define TRIES 3 /* of an operation whose key changed under it */
 
@@ -110,21 +112,27 @@ static int prepare_key(struct call *call, struct err *err)
 	return r ? r : keystate_check(call->op->use, call->key->state, call->key->arn, err);
 }
 
-/* Grants come later: until then no token is one of ours. */
-static int check_tokens(const struct call *call, struct err *err)
+/* For GetKeyLastUsage: a cryptographic operation that succeeded. */
+static void note_use(const struct call *call, const char *request_id)
 {
-	const struct kms_json *tokens = kms_json_get(call->input, "GrantTokens");
+	struct store_use use = {.used_ms = call->now_ms};
 
-	return tokens && kms_json_count(tokens) > 0
-		       ? fault_set(err, FAULT_INVALID_GRANT_TOKEN, NULL)
-		       : 0;
+	if (call->op->use != KEY_USE_CRYPTO)
+		return;
+	(void)snprintf(use.operation, sizeof(use.operation), "%s", call->op->name); /* fits */
+	(void)snprintf(use.event_id, sizeof(use.event_id), "%s", call->event_id);   /* fits */
+	(void)snprintf(use.request_id, sizeof(use.request_id), "%s", request_id);   /* fits */
+	for (unsigned i = 0; i < call->resource_count; i++)
+		if (sscanf(call->resources[i], "arn:aws:kms:%31[^:]:%12[^:]:key/%36s", use.region,
+			   use.account, use.key_id) == 3)
+			usage_note(keyring_usage(call->kmsd->ring), &use);
 }
 
 static int run_kms(struct call *call, struct err *err)
 {
 	int r = validate_input(call->input, call->op->members, err);
 
-	r = r ? r : check_tokens(call, err);
+	r = r ? r : call_check_tokens(call, err);
 	for (int tries = 0; r == 0 && tries < TRIES; tries++) {
 		r = prepare_key(call, err);
 		r = r ? r : call->op->run(call, err);
@@ -250,6 +258,8 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	*ret = (struct flow_reply){0};
 	if (ids_uuid(ret->request_id, &ignored) < 0)
 		(void)snprintf(ret->request_id, sizeof(ret->request_id), "-"); /* fits */
+	if (ids_uuid(call.event_id, &ignored) < 0)
+		(void)snprintf(call.event_id, sizeof(call.event_id), "-"); /* fits */
 	r = parse(request, &call, &parts, &failure);
 	if (r == 0)
 		r = authenticate(request, &call, &caller, &failure);
@@ -262,8 +272,10 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 		r = err_set(&failure, ENOMEM, "reply");
 	if (r == 0)
 		r = run(&call, &failure);
-	if (r == 0)
+	if (r == 0) {
 		err_clear(&failure); /* what a step tried and did without */
+		note_use(&call, ret->request_id);
+	}
 	fill_reply(&call, &failure, ret);
 	report(&call, request, &parts, ret, &failure);
 	kms_json_free(call.response_elements);

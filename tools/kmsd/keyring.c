@@ -1,4 +1,4 @@
-/* The keyring: two caches over the store. See keyring.h. */
+/* The keyring: caches over the store. See keyring.h. */
 #include "keyring.h"
 
 #include <errno.h>
@@ -9,16 +9,23 @@
 #include "bytes.h"
 #include "err.h"
 #include "fault.h"
+#include "grants.h"
 #include "policy.h"
 #include "secret.h"
+#include "usage.h"
 
 #define KEYS_MAX      16384
 #define MATERIALS_MAX 512 /* a locked page each */
+#define DAY_MS	      (24 * 60 * 60 * INT64_C(1000))
+#define DELAY_MS      (2 * 60 * INT64_C(1000)) /* of a rotation on demand, as in AWS about */
 
 struct keyring {
 	struct store *store;
 	struct cache *keys;
 	struct cache *materials;
+	struct grants *grants;
+	struct usage *usage;
+	int64_t rotation_delay_ms; /* fixed once requests are served */
 };
 
 int keyring_new(struct store *store, struct keyring **ret_ring, struct err *err)
@@ -29,8 +36,11 @@ int keyring_new(struct store *store, struct keyring **ret_ring, struct err *err)
 	if (!ring)
 		return err_set(err, ENOMEM, "keyring");
 	ring->store = store;
+	ring->rotation_delay_ms = DELAY_MS;
 	r = cache_new(KEYS_MAX, &ring->keys, err);
 	r = r ? r : cache_new(MATERIALS_MAX, &ring->materials, err);
+	r = r ? r : grants_new(store, &ring->grants, err);
+	r = r ? r : usage_new(store, &ring->usage, err);
 	if (r < 0) {
 		keyring_free(ring);
 		return r;
@@ -45,6 +55,8 @@ void keyring_free(struct keyring *ring)
 		return;
 	cache_free(ring->keys);
 	cache_free(ring->materials);
+	grants_free(ring->grants);
+	usage_free(ring->usage);
 	free(ring);
 }
 
@@ -96,6 +108,55 @@ static int load(struct keyring *ring, const struct keyref_place *place, const ch
 	return r;
 }
 
+static void forget(struct keyring *ring, const struct key *key)
+{
+	char name[CACHE_NAME_MAX + 1];
+
+	(void)snprintf(name, sizeof(name), "%s/%s/%s", key->account, key->region,
+		       key->id); /* fits */
+	cache_drop(ring->keys, name);
+}
+
+/*
+ * Rotate @key if it is time: 1: it was, and is to be loaded anew; 0: it is not. A disabled key waits
+ * until it is enabled, and is then rotated once, however often it was due. The next rotation is a
+ * period after this one.
+ */
+static int rotate(struct keyring *ring, const struct key *key, int64_t now_ms, struct err *err)
+{
+	struct key_rotation to = key->rotation;
+	const char *how;
+	int r;
+
+	if (key->state != KEY_STATE_ENABLED)
+		return 0;
+	if (to.on_demand_ms > 0 && to.on_demand_ms + ring->rotation_delay_ms <= now_ms) {
+		to.on_demand_ms = 0;
+		how = STORE_ROTATION_ON_DEMAND;
+	} else if (to.next_ms > 0 && to.next_ms <= now_ms) {
+		to.next_ms = now_ms + to.days * DAY_MS;
+		how = STORE_ROTATION_AUTOMATIC;
+	} else {
+		return 0;
+	}
+	r = store_rotate(ring->store, key, &to, how, now_ms, err);
+	forget(ring, key); /* after a failure too: it may have been written */
+	return r == 0 || r == -EAGAIN ? 1 : r;
+}
+
+/* As load(), of a key that has the material it should have by now. */
+static int load_current(struct keyring *ring, const struct keyref_place *place, const char *key_id,
+			int64_t now_ms, struct key **ret_key, struct err *err)
+{
+	int r = load(ring, place, key_id, ret_key, err);
+
+	while (r == 0 && (r = rotate(ring, *ret_key, now_ms, err)) != 0) {
+		cached_putp(ret_key);
+		r = r < 0 ? r : load(ring, place, key_id, ret_key, err);
+	}
+	return r;
+}
+
 int keyring_find(struct keyring *ring, const struct keyref_place *place, const struct keyref *ref,
 		 int64_t now_ms, struct key **ret_key, struct err *err)
 {
@@ -115,7 +176,7 @@ int keyring_find(struct keyring *ring, const struct keyref_place *place, const s
 	} else {
 		(void)snprintf(id, sizeof(id), "%.36s", ref->name); /* a UUID */
 	}
-	r = load(ring, &at, id, &key, err);
+	r = load_current(ring, &at, id, now_ms, &key, err);
 	if (r < 0)
 		return r;
 	if (key->deletion_ms > 0 && key->deletion_ms <= now_ms) {
@@ -145,15 +206,6 @@ int keyring_material(struct keyring *ring, const uint8_t id[CIPHERTEXT_MATERIAL_
 	return r;
 }
 
-static void forget(struct keyring *ring, const struct key *key)
-{
-	char name[CACHE_NAME_MAX + 1];
-
-	(void)snprintf(name, sizeof(name), "%s/%s/%s", key->account, key->region,
-		       key->id); /* fits */
-	cache_drop(ring->keys, name);
-}
-
 int keyring_set_state(struct keyring *ring, const struct key *key, enum key_state to,
 		      int64_t deletion_ms, struct err *err)
 {
@@ -172,6 +224,77 @@ int keyring_set_policy(struct keyring *ring, const struct key *key, const char *
 	return r;
 }
 
+int keyring_set_rotation(struct keyring *ring, const struct key *key,
+			 const struct key_rotation *wanted, struct err *err)
+{
+	int r = store_set_rotation(ring->store, key, wanted, err);
+
+	forget(ring, key); /* as above */
+	return r;
+}
+
+int keyring_set_description(struct keyring *ring, const struct key *key, const char *description,
+			    struct err *err)
+{
+	int r = store_set_description(ring->store, key, description, err);
+
+	forget(ring, key); /* as above */
+	return r;
+}
+
+void keyring_set_rotation_delay(struct keyring *ring, int64_t delay_ms)
+{
+	ring->rotation_delay_ms = delay_ms;
+}
+
+#define DUE_MAX 64 /* keys at a time */
+
+struct due {
+	size_t count;
+	char key_ids[DUE_MAX][IDS_UUID_LEN + 1];
+};
+
+static int note_due(const char *key_id, void *arg)
+{
+	struct due *due = arg;
+
+	if (due->count < DUE_MAX)
+		(void)snprintf(due->key_ids[due->count++], IDS_UUID_LEN + 1, "%s",
+			       key_id); /* as inserted */
+	return 0;
+}
+
+int keyring_rotate_due(struct keyring *ring, const struct keyref_place *place, int64_t now_ms,
+		       struct err *err)
+{
+	int64_t begun_ms = now_ms - ring->rotation_delay_ms;
+	struct due due;
+	int r;
+
+	do {
+		due.count = 0;
+		r = store_each_rotation_due(ring->store, place, now_ms, begun_ms, note_due, &due,
+					    err);
+		for (size_t i = 0; i < due.count && r >= 0; i++) {
+			struct key *key = NULL;
+
+			r = load_current(ring, place, due.key_ids[i], now_ms, &key, err);
+			cached_put(key);
+		}
+	} while (r >= 0 && due.count == DUE_MAX);
+	return r < 0 ? r : 0;
+}
+
+struct grants *keyring_grants(struct keyring *ring)
+{
+	return ring->grants;
+}
+
+struct usage *keyring_usage(struct keyring *ring)
+{
+	return ring->usage;
+}
+
 int keyring_expire(struct keyring *ring, int64_t now_ms, struct err *err)
 {
 	int r = store_delete_expired(ring->store, now_ms, err);
@@ -179,6 +302,7 @@ int keyring_expire(struct keyring *ring, int64_t now_ms, struct err *err)
 	if (r != 0) {
 		cache_drop(ring->keys, NULL);
 		cache_drop(ring->materials, NULL);
+		grants_forget(ring->grants);
 	}
 	return r < 0 ? r : 0;
 }

@@ -10,15 +10,17 @@
 
 #include "store.h"
 
+struct grants;
 struct keyring;
+struct usage;
 
 /* @store is borrowed. */
 int keyring_new(struct store *store, struct keyring **ret_ring, struct err *err);
 void keyring_free(struct keyring *ring);
 
 /*
- * The key @ref names, with its policy compiled, which the caller puts back. A key whose deletion is due is destroyed here.
- * NotFoundException.
+ * The key @ref names, with its policy compiled, which the caller puts back. A key whose deletion is
+ * due is destroyed here, one whose rotation is due gets its new material. NotFoundException.
  */
 int keyring_find(struct keyring *ring, const struct keyref_place *place, const struct keyref *ref,
 		 int64_t now_ms, struct key **ret_key, struct err *err);
@@ -34,6 +36,23 @@ int keyring_set_state(struct keyring *ring, const struct key *key, enum key_stat
 /* As store_set_policy(); the ring then forgets the key. */
 int keyring_set_policy(struct keyring *ring, const struct key *key, const char *policy,
 		       struct err *err);
+
+/* As store_set_rotation() and store_set_description(); the ring then forgets the key. */
+int keyring_set_rotation(struct keyring *ring, const struct key *key,
+			 const struct key_rotation *wanted, struct err *err);
+int keyring_set_description(struct keyring *ring, const struct key *key, const char *description,
+			    struct err *err);
+
+/* How long a rotation on demand takes; 2 minutes when this is not called. Before requests are served. */
+void keyring_set_rotation_delay(struct keyring *ring, int64_t delay_ms);
+
+/* Rotate what is due by @now_ms; keyring_find() does it too, for the key it finds. */
+int keyring_rotate_due(struct keyring *ring, const struct keyref_place *place, int64_t now_ms,
+		       struct err *err);
+
+/* The keys' grants, and when keys were last used. They live as long as the ring. */
+struct grants *keyring_grants(struct keyring *ring);
+struct usage *keyring_usage(struct keyring *ring);
 
 /* Destroy what is due by @now_ms. */
 int keyring_expire(struct keyring *ring, int64_t now_ms, struct err *err);

@@ -8,7 +8,7 @@
 #include "fault.h"
 
 /* The footnotes of the guide's table, by what AWS answers today. */
-enum verdict { OK, DIS, DEL, NODEL, IMP, UNAV, CREA, UPD };
+enum verdict { OK, DIS, DEL, NODEL, IMP, UNAV, CREA, UPD, EXT, HSM };
 
 static const struct {
 	enum fault fault;
@@ -21,6 +21,11 @@ static const struct {
 	[UNAV] = {FAULT_INVALID_STATE, "is unavailable."},
 	[CREA] = {FAULT_INVALID_STATE, "is creating."},
 	[UPD] = {FAULT_INVALID_STATE, "is updating."},
+	/* Only keys of these origins can be in the states where these two stand. */
+	[EXT] = {FAULT_UNSUPPORTED_OPERATION,
+		 "origin is EXTERNAL which is not valid for this operation."},
+	[HSM] = {FAULT_UNSUPPORTED_OPERATION,
+		 "origin is AWS_CLOUDHSM which is not valid for this operation."},
 };
 
 /* clang-format off */
@@ -35,6 +40,8 @@ static const unsigned char table[KEY_USE_COUNT][KEY_STATE_COUNT] = {
 	[KEY_USE_SCHEDULE_DELETION] = {OK,     OK,      DEL,     OK,    OK,     OK,      UPD},
 	[KEY_USE_CANCEL_DELETION] =   {NODEL,  NODEL,   OK,      NODEL, NODEL,  NODEL,   NODEL},
 	[KEY_USE_DESCRIBE_WRITE] =    {OK,     OK,      DEL,     OK,    OK,     OK,      OK},
+	[KEY_USE_ROTATION] =          {OK,     DIS,     DEL,     EXT,   HSM,    CREA,    OK},
+	[KEY_USE_ROTATION_STATUS] =   {OK,     OK,      OK,      EXT,   HSM,    OK,      OK},
 };
 /* clang-format on */
 

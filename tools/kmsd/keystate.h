@@ -1,7 +1,7 @@
 /*
  * Which operation works on a key in which state: the table of the AWS KMS Developer Guide, "Key
- * states of AWS KMS keys", whole, as far as it depends on the state alone (rotation and import also
- * depend on the key's origin). Pure.
+ * states of AWS KMS keys", whole, as far as it depends on the state alone (import also depends on the
+ * key's origin; rotation does too, but a state tells the origins that matter to it). Pure.
  */
 #ifndef KMSD_KEYSTATE_H
 #define KMSD_KEYSTATE_H
@@ -29,7 +29,9 @@ enum key_use {
 	KEY_USE_ENABLE, /* EnableKey, DisableKey */
 	KEY_USE_SCHEDULE_DELETION,
 	KEY_USE_CANCEL_DELETION,
-	KEY_USE_DESCRIBE_WRITE, /* TagResource, UntagResource, UpdateKeyDescription */
+	KEY_USE_DESCRIBE_WRITE,	 /* TagResource, UntagResource, UpdateKeyDescription */
+	KEY_USE_ROTATION,	 /* EnableKeyRotation, DisableKeyRotation, RotateKeyOnDemand */
+	KEY_USE_ROTATION_STATUS, /* GetKeyRotationStatus, ListKeyRotations */
 	KEY_USE_COUNT
 };
 

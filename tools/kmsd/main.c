@@ -17,15 +17,17 @@
 #include "server.h"
 #include "store.h"
 
-#define TICK_SECONDS 30 /* between looks for keys to destroy */
+#define TICK_SECONDS 30 /* between looks for keys to destroy and to rotate */
 #define TIMEOUT_MAX  3600
 #define THREADS_MAX  64
+#define DELAY_MAX    86400
 
 struct settings {
 	const char *data_dir, *region, *account;
 	char listen[64]; /* ADDRESS:PORT; cut in two */
 	struct http_config http;
 	bool allow_remote;
+	int64_t rotation_delay_ms; /* negative: none was given */
 };
 
 static const struct {
@@ -37,6 +39,7 @@ static const struct {
 	{"region", "REGION", "AWS region to be (us-east-1)"},
 	{"account-id", "ID", "AWS account to be, 12 digits (111122223333)"},
 	{"request-timeout", "SECONDS", "a request, or an idle connection, may take this long (30)"},
+	{"rotation-delay", "SECONDS", "a rotation on demand takes this long, for tests (120)"},
 	{"threads", "N", "threads that serve (4)"},
 	{"allow-remote", NULL, "allow --listen on an address that is not of this machine alone"},
 	{"foreground", NULL, "stay in the foreground, as it does without"},
@@ -116,6 +119,10 @@ static int take_option(struct settings *s, const char *name, const char *value)
 		if (!to_number(value, TIMEOUT_MAX, &n) || n == 0)
 			return wrong(name, value, "not a number of seconds from 1 to 3600");
 		s->http.timeout_s = (unsigned)n;
+	} else if (strcmp(name, "rotation-delay") == 0) {
+		if (!to_number(value, DELAY_MAX, &n))
+			return wrong(name, value, "not a number of seconds from 0 to 86400");
+		s->rotation_delay_ms = (int64_t)n * 1000;
 	} else if (strcmp(name, "threads") == 0) {
 		if (!to_number(value, THREADS_MAX, &n) || n < 2)
 			return wrong(name, value, "not a number from 2 to 64");
@@ -211,8 +218,10 @@ static int serve(struct server *server, const sigset_t *stop)
 
 int main(int argc, char **argv)
 {
-	struct settings s = {
-		.region = "us-east-1", .account = "111122223333", .http = {"127.0.0.1", 0, 30, 4}};
+	struct settings s = {.region = "us-east-1",
+			     .account = "111122223333",
+			     .http = {"127.0.0.1", 0, 30, 4},
+			     .rotation_delay_ms = -1};
 	struct server_config config;
 	struct server *server = NULL;
 	struct err err = {0};
@@ -228,7 +237,8 @@ int main(int argc, char **argv)
 	(void)sigaddset(&stop, SIGINT);
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL); /* before there are threads, which inherit it */
 	raise_limits();
-	config = (struct server_config){s.data_dir, s.region, s.account, s.http};
+	config = (struct server_config){s.data_dir, s.region, s.account, s.rotation_delay_ms,
+					s.http};
 	if (server_start(&config, &server, &err) < 0) {
 		(void)fprintf(stderr, "kmsd: %s\n", err.msg); /* the last resort */
 		return 1;

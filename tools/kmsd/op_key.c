@@ -3,17 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "err.h"
 #include "fault.h"
 #include "kms_json.h"
 #include "operations.h"
 #include "secret.h"
-
-#define TAGS_MAX      50
-#define TAG_KEY_MAX   128
-#define TAG_VALUE_MAX 256
 
 static const char default_policy[] =
 	"{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"key-default-1\",\n  \"Statement\" : [ {\n"
@@ -94,44 +89,6 @@ static int check_spec(struct call *call, struct err *err)
 	return 0;
 }
 
-static int take_tag(const struct kms_json *v, struct store_tag *ret, struct err *err)
-{
-	const struct kms_json *key = kms_json_get(v, "TagKey"),
-			      *value = kms_json_get(v, "TagValue");
-
-	if (!key || !value || kms_json_type(key) != KMS_JSON_STRING ||
-	    kms_json_type(value) != KMS_JSON_STRING)
-		return fault_set(err, FAULT_SERIALIZATION, NULL);
-	*ret = (struct store_tag){kms_json_string_value(key), kms_json_string_value(value)};
-	if (!*ret->key || kms_json_string_len(key) > TAG_KEY_MAX ||
-	    kms_json_string_len(value) > TAG_VALUE_MAX)
-		return fault_set(err, FAULT_TAG,
-				 "Tag keys have 1 to %d characters, values up to %d", TAG_KEY_MAX,
-				 TAG_VALUE_MAX);
-	if (strncasecmp(ret->key, "aws:", 4) == 0)
-		return fault_set(err, FAULT_TAG, "Tags beginning with aws: are reserved");
-	return 0;
-}
-
-static int take_tags(struct call *call, struct store_tag ret_tags[TAGS_MAX], size_t *ret_count,
-		     struct err *err)
-{
-	const struct kms_json *list = kms_json_get(call->input, "Tags");
-	size_t count = list ? kms_json_count(list) : 0;
-	int r = 0;
-
-	if (count > TAGS_MAX)
-		return fault_set(err, FAULT_TAG, "Too many tags");
-	for (size_t i = 0; i < count && r == 0; i++) {
-		r = take_tag(kms_json_at(list, i), &ret_tags[i], err);
-		for (size_t j = 0; j < i && r == 0; j++)
-			if (strcmp(ret_tags[j].key, ret_tags[i].key) == 0)
-				r = fault_set(err, FAULT_TAG, "Duplicate tag keys");
-	}
-	*ret_count = count;
-	return r;
-}
-
 /* The audit record's keyMetadata has small first letters. */
 static int audit_metadata(const char *name, struct kms_json *value, void *arg)
 {
@@ -173,7 +130,7 @@ int op_create_key(struct call *call, struct err *err)
 	AUTO(cached_putp) struct key *key = NULL;
 	int r = check_spec(call, err);
 
-	r = r ? r : take_tags(call, tags, &wanted.tag_count, err);
+	r = r ? r : op_take_tags(call, tags, &wanted.tag_count, err);
 	r = r ? r : call_authorize(call, "CreateKey", NULL, err);
 	if (r == 0 && policy)
 		r = op_policy_check(call, NULL, policy, err);

@@ -101,6 +101,66 @@ static const struct member generate_random[] = {
 	{0},
 };
 
+static const struct member create_grant[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"GranteePrincipal", SHAPE_PRINCIPAL, REQ},
+	{"RetiringPrincipal", SHAPE_PRINCIPAL, 0},
+	{"Operations", SHAPE_GRANT_OPERATIONS, REQ},
+	{"Constraints", SHAPE_GRANT_CONSTRAINTS, 0},
+	{"Name", SHAPE_GRANT_NAME, 0},
+	{"GranteeServicePrincipal", SHAPE_UNSUPPORTED, 0},
+	{"RetiringServicePrincipal", SHAPE_UNSUPPORTED, 0},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member list_grants[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"GrantId", SHAPE_GRANT_ID, 0},
+	{"GranteePrincipal", SHAPE_PRINCIPAL, 0},
+	{"Limit", SHAPE_LIMIT_ALIASES, 0},
+	{"Marker", SHAPE_MARKER, 0},
+	{0},
+};
+static const struct member list_retirable[] = {
+	{"RetiringPrincipal", SHAPE_PRINCIPAL, REQ},
+	{"Limit", SHAPE_LIMIT_ALIASES, 0},
+	{"Marker", SHAPE_MARKER, 0},
+	{0},
+};
+static const struct member revoke_grant[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"GrantId", SHAPE_GRANT_ID, REQ},
+	{"DryRun", SHAPE_BOOLEAN, 0},
+	{0},
+};
+static const struct member retire_grant[] = {
+	{"GrantToken", SHAPE_GRANT_TOKEN, HIDE},
+	{"KeyId", SHAPE_KEY_ID, 0},
+	{"GrantId", SHAPE_GRANT_ID, 0},
+	{"DryRun", SHAPE_BOOLEAN, 0},
+	{0},
+};
+static const struct member enable_rotation[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"RotationPeriodInDays", SHAPE_ROTATION_PERIOD, 0}, {0}};
+static const struct member list_rotations[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"IncludeKeyMaterial", SHAPE_INCLUDE_MATERIAL, 0},
+	PAGE_MEMBERS,
+	{0},
+};
+static const struct member tag_resource[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"Tags", SHAPE_TAGS, REQ}, {0}};
+static const struct member untag_resource[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"TagKeys", SHAPE_TAG_KEYS, REQ}, {0}};
+static const struct member list_tags[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"Limit", SHAPE_LIMIT_TAGS, 0},
+	{"Marker", SHAPE_MARKER, 0},
+	{0},
+};
+static const struct member description[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"Description", SHAPE_DESCRIPTION, REQ}, {0}};
+
 #define ROW(n, r, m) .name = (n), .run = (r), .members = (m)
 #define LATER(n)                                                                                   \
 	{                                                                                          \
@@ -120,21 +180,25 @@ static const struct operation table[] = {
 	{ROW("CreateAlias", op_create_alias, alias_target), KEY("TargetKeyId"),
 	 USE(KEY_USE_CREATE_ALIAS)},
 	LATER("CreateCustomKeyStore"),
-	LATER("CreateGrant"),
+	{ROW("CreateGrant", op_create_grant, create_grant), KEY("KeyId"), USE(KEY_USE_CREATE_GRANT),
+	 ARN},
 	{ROW("CreateKey", op_create_key, create_key)},
 	{ROW("Decrypt", op_decrypt, decrypt), USE(KEY_USE_CRYPTO), ALIAS, READ},
 	{ROW("DeleteAlias", op_delete_alias, alias_name)},
 	LATER("DeleteCustomKeyStore"),
 	LATER("DeleteImportedKeyMaterial"),
-	LATER("DeriveSharedSecret"),
+	{ROW("DeriveSharedSecret", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO),
+	 ALIAS, READ},
 	LATER("DescribeCustomKeyStores"),
 	{ROW("DescribeKey", op_describe_key, describe_key), KEY("KeyId"), USE(KEY_USE_ANY), ALIAS,
 	 ARN, READ},
 	{ROW("DisableKey", op_disable_key, key_id), KEY("KeyId"), USE(KEY_USE_ENABLE), ARN},
-	LATER("DisableKeyRotation"),
+	{ROW("DisableKeyRotation", op_disable_key_rotation, key_id), KEY("KeyId"),
+	 USE(KEY_USE_ROTATION), ARN},
 	LATER("DisconnectCustomKeyStore"),
 	{ROW("EnableKey", op_enable_key, key_id), KEY("KeyId"), USE(KEY_USE_ENABLE), ARN},
-	LATER("EnableKeyRotation"),
+	{ROW("EnableKeyRotation", op_enable_key_rotation, enable_rotation), KEY("KeyId"),
+	 USE(KEY_USE_ROTATION), ARN},
 	{ROW("Encrypt", op_encrypt, encrypt), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ},
 	{ROW("GenerateDataKey", op_generate_data_key, data_key), KEY("KeyId"), USE(KEY_USE_CRYPTO),
 	 ALIAS, READ},
@@ -142,41 +206,50 @@ static const struct operation table[] = {
 	LATER("GenerateDataKeyPairWithoutPlaintext"),
 	{ROW("GenerateDataKeyWithoutPlaintext", op_generate_data_key_without_plaintext, data_key),
 	 KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ},
-	LATER("GenerateMac"),
+	{ROW("GenerateMac", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS,
+	 READ},
 	{ROW("GenerateRandom", op_generate_random, generate_random), READ},
-	LATER("GetKeyLastUsage"),
+	{ROW("GetKeyLastUsage", op_get_key_last_usage, key_id), KEY("KeyId"), USE(KEY_USE_ANY), ARN,
+	 READ},
 	{ROW("GetKeyPolicy", op_get_key_policy, get_policy), KEY("KeyId"), USE(KEY_USE_ANY), ARN,
 	 READ},
-	LATER("GetKeyRotationStatus"),
+	{ROW("GetKeyRotationStatus", op_get_key_rotation_status, key_id), KEY("KeyId"),
+	 USE(KEY_USE_ROTATION_STATUS), ARN, READ},
 	LATER("GetParametersForImport"),
 	LATER("GetPublicKey"),
 	LATER("ImportKeyMaterial"),
 	{ROW("ListAliases", op_list_aliases, list_aliases), ARN, READ},
-	LATER("ListGrants"),
+	{ROW("ListGrants", op_list_grants, list_grants), KEY("KeyId"), USE(KEY_USE_ANY), ARN, READ},
 	{ROW("ListKeyPolicies", op_list_key_policies, list_policies), KEY("KeyId"),
 	 USE(KEY_USE_ANY), ARN, READ},
-	LATER("ListKeyRotations"),
+	{ROW("ListKeyRotations", op_list_key_rotations, list_rotations), KEY("KeyId"),
+	 USE(KEY_USE_ROTATION_STATUS), ARN, READ},
 	{ROW("ListKeys", op_list_keys, list_keys), READ},
-	LATER("ListResourceTags"),
-	LATER("ListRetirableGrants"),
+	{ROW("ListResourceTags", op_list_resource_tags, list_tags), KEY("KeyId"), USE(KEY_USE_ANY),
+	 ARN, READ},
+	{ROW("ListRetirableGrants", op_list_retirable_grants, list_retirable), ARN, READ},
 	{ROW("PutKeyPolicy", op_put_key_policy, put_policy), KEY("KeyId"), USE(KEY_USE_ANY), ARN},
 	{ROW("ReEncrypt", op_re_encrypt, re_encrypt), USE(KEY_USE_CRYPTO), ALIAS, READ},
 	LATER("ReplicateKey"),
-	LATER("RetireGrant"),
-	LATER("RevokeGrant"),
-	LATER("RotateKeyOnDemand"),
+	{ROW("RetireGrant", op_retire_grant, retire_grant), ARN},
+	{ROW("RevokeGrant", op_revoke_grant, revoke_grant), KEY("KeyId"), USE(KEY_USE_ANY), ARN},
+	{ROW("RotateKeyOnDemand", op_rotate_key_on_demand, key_id), KEY("KeyId"),
+	 USE(KEY_USE_ROTATION), ARN},
 	{ROW("ScheduleKeyDeletion", op_schedule_key_deletion, schedule_deletion), KEY("KeyId"),
 	 USE(KEY_USE_SCHEDULE_DELETION), ARN},
-	LATER("Sign"),
-	LATER("TagResource"),
-	LATER("UntagResource"),
+	{ROW("Sign", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ},
+	{ROW("TagResource", op_tag_resource, tag_resource), KEY("KeyId"),
+	 USE(KEY_USE_DESCRIBE_WRITE), ARN},
+	{ROW("UntagResource", op_untag_resource, untag_resource), KEY("KeyId"),
+	 USE(KEY_USE_DESCRIBE_WRITE), ARN},
 	{ROW("UpdateAlias", op_update_alias, alias_target), KEY("TargetKeyId"),
 	 USE(KEY_USE_UPDATE_ALIAS)},
 	LATER("UpdateCustomKeyStore"),
-	LATER("UpdateKeyDescription"),
+	{ROW("UpdateKeyDescription", op_update_key_description, description), KEY("KeyId"),
+	 USE(KEY_USE_DESCRIBE_WRITE), ARN},
 	LATER("UpdatePrimaryRegion"),
-	LATER("Verify"),
-	LATER("VerifyMac"),
+	{ROW("Verify", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ},
+	{ROW("VerifyMac", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ},
 };
 
 const struct operation *operations_find(const char *name)

@@ -45,5 +45,31 @@ int op_crypto_seal(struct call *call, const struct key *key, enum ciphertext_kin
 int op_generate_data_key(struct call *call, struct err *err);
 int op_generate_data_key_without_plaintext(struct call *call, struct err *err);
 int op_generate_random(struct call *call, struct err *err);
+/* op_grant.c, op_grant_list.c, op_grant_end.c */
+int op_create_grant(struct call *call, struct err *err);
+int op_list_grants(struct call *call, struct err *err);
+int op_list_retirable_grants(struct call *call, struct err *err);
+int op_revoke_grant(struct call *call, struct err *err);
+int op_retire_grant(struct call *call, struct err *err);
+/* op_rotation.c */
+int op_enable_key_rotation(struct call *call, struct err *err);
+int op_disable_key_rotation(struct call *call, struct err *err);
+int op_get_key_rotation_status(struct call *call, struct err *err);
+int op_rotate_key_on_demand(struct call *call, struct err *err);
+int op_list_key_rotations(struct call *call, struct err *err);
+/* op_tag.c */
+#define TAGS_MAX     50	  /* of a key */
+#define TAG_KEYS_MAX 1000 /* of a request */
+int op_tag_resource(struct call *call, struct err *err);
+int op_untag_resource(struct call *call, struct err *err);
+int op_list_resource_tags(struct call *call, struct err *err);
+/* The input's Tags, whose texts stay the input's. TagException. */
+int op_take_tags(struct call *call, struct store_tag ret_tags[TAGS_MAX], size_t *ret_count,
+		 struct err *err);
+/* op_detail.c */
+int op_update_key_description(struct call *call, struct err *err);
+int op_get_key_last_usage(struct call *call, struct err *err);
+/* Sign and the like: InvalidKeyUsageException, since all keys here are for encryption. */
+int op_other_usage(struct call *call, struct err *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "err.h"
 #include "events.h"
 #include "keyring.h"
+#include "usage.h"
 
 struct server {
 	int dir_fd;
@@ -41,6 +42,8 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	r = r ? r : audit_open(s->dir_fd, &k->audit, err);
 	r = r ? r : events_open(config->data_dir, s->dir_fd, &k->events, err);
 	r = r ? r : keyring_new(k->store, &k->ring, err);
+	if (r == 0 && config->rotation_delay_ms >= 0)
+		keyring_set_rotation_delay(k->ring, config->rotation_delay_ms);
 	r = r ? r : callers_new(k->store, &k->callers, err);
 	r = r ? r : store_root_access_key(k->store, config->account, now_ms(), &s->root_key, err);
 	r = r ? r : datadir_write_credentials(s->dir_fd, s->root_key, err);
@@ -72,6 +75,8 @@ void server_stop(struct server *server)
 		return;
 	http_stop(server->http);
 	cached_put(server->root_key);
+	if (server->kmsd.ring)
+		(void)usage_save(keyring_usage(server->kmsd.ring), NULL); /* as after a kill */
 	callers_free(server->kmsd.callers);
 	keyring_free(server->kmsd.ring);
 	events_close(server->kmsd.events);
@@ -94,5 +99,9 @@ const struct access_key *server_root_key(const struct server *server)
 
 int server_tick(struct server *server, struct err *err)
 {
-	return keyring_expire(server->kmsd.ring, now_ms(), err);
+	struct kmsd *k = &server->kmsd;
+	int r = keyring_expire(k->ring, now_ms(), err);
+
+	r = r ? r : keyring_rotate_due(k->ring, &k->place, now_ms(), err);
+	return r ? r : usage_save(keyring_usage(k->ring), err);
 }

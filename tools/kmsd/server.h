@@ -14,6 +14,7 @@ struct server_config {
 	const char *data_dir;
 	const char *region;
 	const char *account;
+	int64_t rotation_delay_ms; /* of a rotation on demand; negative: as in AWS */
 	struct http_config http;
 };
 
@@ -26,7 +27,7 @@ void server_stop(struct server *server);
 uint16_t server_port(const struct server *server);
 const struct access_key *server_root_key(const struct server *server); /* the server's */
 
-/* Destroy keys whose time has come; call it now and then. */
+/* Destroy and rotate keys whose time has come, save when keys were used; call it now and then. */
 int server_tick(struct server *server, struct err *err);
 
 #endif

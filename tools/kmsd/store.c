@@ -14,10 +14,12 @@
 #include "secret.h"
 #include "store_iam_impl.h"
 
-#define SCHEMA_VERSION 1
-#define FILE_NAME      "kmsd.sqlite"
+#define FILE_NAME "kmsd.sqlite"
 
-/* Everything that belongs to a key is found by (account, region, key id). DESIGN.md, "Database". */
+/*
+ * Version 1 of the schema. Everything that belongs to a key is found by (account, region, key id).
+ * DESIGN.md, "Database".
+ */
 static const char schema[] =
 	"CREATE TABLE schema_version (version INTEGER NOT NULL);"
 	"INSERT INTO schema_version VALUES (1);"
@@ -47,14 +49,66 @@ static const char schema[] =
 	" tag_key TEXT NOT NULL, tag_value TEXT NOT NULL,"
 	" PRIMARY KEY (account, region, key_id, tag_key)) WITHOUT ROWID;";
 
+/*
+ * What each later version adds: the first makes version 2 of version 1, and so on. A new database goes
+ * the same way as an old one, so there is one way to each version. Never change what was released.
+ */
+static const char *const migrations[] = {
+	"ALTER TABLE keys ADD COLUMN rotation_days INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE keys ADD COLUMN rotation_next_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE keys ADD COLUMN on_demand_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE keys ADD COLUMN grant_count INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX keys_rotation ON keys (rotation_next_ms) WHERE rotation_next_ms > 0;"
+	"CREATE INDEX keys_on_demand ON keys (on_demand_ms) WHERE on_demand_ms > 0;"
+	"ALTER TABLE materials ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE materials ADD COLUMN rotation TEXT NOT NULL DEFAULT '';"
+	"DROP INDEX materials_key;"
+	"CREATE INDEX materials_key ON materials (account, region, key_id, number);"
+	"CREATE TABLE grants ("
+	" account TEXT NOT NULL, region TEXT NOT NULL, key_id TEXT NOT NULL, grant_id TEXT NOT "
+	"NULL,"
+	" name TEXT NOT NULL, grantee TEXT NOT NULL, grantee_id TEXT NOT NULL,"
+	" retiring TEXT NOT NULL, retiring_id TEXT NOT NULL, issuer TEXT NOT NULL,"
+	" operations INTEGER NOT NULL, constraint_kind INTEGER NOT NULL, pairs TEXT NOT NULL,"
+	" slot INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (account, region, key_id, grant_id)) WITHOUT ROWID;"
+	"CREATE INDEX grants_grantee ON grants (account, region, key_id, grantee, slot);"
+	"CREATE INDEX grants_name ON grants (account, region, key_id, name) WHERE name <> '';"
+	"CREATE INDEX grants_retiring ON grants (account, region, retiring, key_id, grant_id)"
+	" WHERE retiring <> '';"
+	"CREATE TABLE last_uses ("
+	" account TEXT NOT NULL, region TEXT NOT NULL, key_id TEXT NOT NULL,"
+	" operation TEXT NOT NULL, used_ms INTEGER NOT NULL, event_id TEXT NOT NULL,"
+	" request_id TEXT NOT NULL, PRIMARY KEY (account, region, key_id)) WITHOUT ROWID;",
+};
+
+#define SCHEMA_VERSION (1 + (int)(sizeof(migrations) / sizeof(migrations[0])))
+
 #define OF_KEY "account = ?1 AND region = ?2 AND key_id = ?3"
+#define SET_ROTATION                                                                               \
+	"SET material_id = ?5, rotation_days = ?6, rotation_next_ms = ?7, on_demand_ms = ?8"       \
+	" WHERE " OF_KEY " AND material_id = ?4 AND rotation_days = ?9"                            \
+	" AND rotation_next_ms = ?10 AND on_demand_ms = ?11"
+#define GRANT_SELECT                                                                               \
+	"SELECT account, region, key_id, grant_id, name, grantee, grantee_id, retiring,"           \
+	" retiring_id, issuer, operations, constraint_kind, pairs, created_ms FROM grants WHERE "
 
 static const char *const statements[STMT_COUNT] = {
 	[STMT_KEY_INSERT] = "INSERT INTO keys (account, region, key_id, state, description, policy,"
 			    " material_id, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[STMT_KEY_LOAD] =
-		"SELECT state, description, material_id, created_ms, deletion_ms FROM keys"
-		" WHERE " OF_KEY,
+		"SELECT state, description, material_id, created_ms, deletion_ms, rotation_days,"
+		" rotation_next_ms, on_demand_ms FROM keys WHERE " OF_KEY,
+	[STMT_KEY_SET_DESCRIPTION] = "UPDATE keys SET description = ?4 WHERE " OF_KEY,
+	[STMT_KEY_SET_ROTATION] = "UPDATE keys " SET_ROTATION,
+	[STMT_KEY_ROTATE] = "UPDATE keys " SET_ROTATION " AND state = 'Enabled'",
+	[STMT_KEY_ROTATION_DUE] =
+		"SELECT key_id FROM keys WHERE account = ?1 AND region = ?2 AND state = 'Enabled'"
+		" AND (rotation_next_ms > 0 AND rotation_next_ms <= ?3"
+		" OR on_demand_ms > 0 AND on_demand_ms <= ?4) LIMIT 64",
+	[STMT_KEY_ADD_GRANT] = "UPDATE keys SET grant_count = grant_count + 1 WHERE " OF_KEY
+			       " AND grant_count < ?4",
+	[STMT_KEY_DROP_GRANT] = "UPDATE keys SET grant_count = grant_count - 1 WHERE " OF_KEY,
 	[STMT_KEY_SET_STATE] =
 		"UPDATE keys SET state = ?4, deletion_ms = ?5 WHERE " OF_KEY " AND state = ?6",
 	[STMT_KEY_EXPIRED] = "SELECT account, region, key_id FROM keys WHERE deletion_ms > 0"
@@ -65,8 +119,20 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_POLICY_LOAD] = "SELECT policy FROM keys WHERE " OF_KEY,
 	[STMT_POLICY_SET] = "UPDATE keys SET policy = ?4 WHERE " OF_KEY,
 	[STMT_TAG_INSERT] = "INSERT INTO tags VALUES (?1, ?2, ?3, ?4, ?5)",
+	[STMT_TAG_SET] = "INSERT OR REPLACE INTO tags VALUES (?1, ?2, ?3, ?4, ?5)",
+	[STMT_TAG_DELETE] = "DELETE FROM tags WHERE " OF_KEY " AND tag_key = ?4",
+	[STMT_TAG_COUNT] = "SELECT count(*) FROM tags WHERE " OF_KEY,
+	[STMT_TAG_LIST] = "SELECT tag_key, tag_value FROM tags WHERE " OF_KEY
+			  " AND tag_key > ?4 ORDER BY tag_key LIMIT ?5",
 	[STMT_TAG_DELETE_ALL] = "DELETE FROM tags WHERE " OF_KEY,
-	[STMT_MATERIAL_INSERT] = "INSERT INTO materials VALUES (?4, ?1, ?2, ?3, ?5, ?6)",
+	[STMT_MATERIAL_INSERT] =
+		"INSERT INTO materials (material_id, account, region, key_id, wrapped, created_ms,"
+		" number, rotation) SELECT ?4, ?1, ?2, ?3, ?5, ?6, count(*), ?7 FROM materials"
+		" WHERE " OF_KEY,
+	[STMT_MATERIAL_LIST] =
+		"SELECT material_id, created_ms, number, rotation FROM materials WHERE " OF_KEY
+		" AND number > ?4 ORDER BY number LIMIT ?5",
+	[STMT_MATERIAL_COUNT] = "SELECT count(*) FROM materials WHERE " OF_KEY " AND rotation = ?4",
 	[STMT_MATERIAL_LOAD] = "SELECT account, region, key_id, wrapped FROM materials"
 			       " WHERE material_id = ?1",
 	[STMT_MATERIAL_DESTROY] = "DELETE FROM materials WHERE " OF_KEY,
@@ -85,6 +151,29 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_ALIAS_LIST_OF_KEY] = "SELECT name, key_id, created_ms, updated_ms FROM aliases"
 				   " WHERE account = ?1 AND region = ?2 AND name > ?3"
 				   " AND key_id = ?5 ORDER BY name LIMIT ?4",
+	[STMT_GRANT_INSERT] = "INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+			      " ?11, ?12, ?13, ?14, ?15)",
+	[STMT_GRANT_LOAD] = GRANT_SELECT OF_KEY " AND grant_id = ?4",
+	[STMT_GRANT_OF_NAME] = GRANT_SELECT OF_KEY " AND name = ?4 AND name <> ''",
+	[STMT_GRANT_LIST] = GRANT_SELECT OF_KEY " AND grant_id > ?4"
+						" AND (?5 IS NULL OR grantee = ?5)"
+						" AND (?6 IS NULL OR grant_id = ?6)"
+						" ORDER BY grant_id LIMIT ?7",
+	[STMT_GRANT_RETIRABLE] = GRANT_SELECT "account = ?1 AND region = ?2 AND retiring = ?3"
+					      " AND retiring <> ''"
+					      " AND (key_id, grant_id) > (?4, ?5)"
+					      " ORDER BY key_id, grant_id LIMIT ?6",
+	[STMT_GRANT_OF_GRANTEE] = GRANT_SELECT OF_KEY " AND grantee = ?4 LIMIT ?5",
+	[STMT_GRANT_OF_SLOT] = GRANT_SELECT OF_KEY " AND grantee = ?4 AND slot = ?5",
+	[STMT_GRANT_OF_OPERATION] = GRANT_SELECT OF_KEY " AND grantee = ?4 AND operations & ?5"
+							" LIMIT ?6",
+	[STMT_GRANT_DELETE] = "DELETE FROM grants WHERE " OF_KEY " AND grant_id = ?4",
+	[STMT_GRANT_DELETE_ALL] = "DELETE FROM grants WHERE " OF_KEY,
+	[STMT_USE_SET] = "INSERT OR REPLACE INTO last_uses SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7"
+			 " FROM keys WHERE " OF_KEY,
+	[STMT_USE_LOAD] = "SELECT operation, used_ms, event_id, request_id FROM last_uses"
+			  " WHERE " OF_KEY,
+	[STMT_USE_DELETE] = "DELETE FROM last_uses WHERE " OF_KEY,
 	[STMT_ACCESS_INSERT] = "INSERT INTO access_keys VALUES (?1, ?2, ?3, ?4, ?5)",
 	[STMT_ACCESS_LOAD] = "SELECT account, principal_arn, wrapped FROM access_keys"
 			     " WHERE access_key_id = ?1",
@@ -126,7 +215,7 @@ static int ask(struct sqlite3 *db, const char *text, struct sqlite3_stmt **ret_s
 	return e == SQLITE_ROW;
 }
 
-/* 1: the schema is there and ours; 0: the database is empty. */
+/* The version of the schema that is there, at most ours; 0: the database is empty. */
 static int check_version(struct sqlite3 *db, struct err *err)
 {
 	struct sqlite3_stmt *stmt = NULL;
@@ -142,11 +231,31 @@ static int check_version(struct sqlite3 *db, struct err *err)
 	(void)sqlite3_finalize(stmt); /* its result was told above */
 	if (r < 0)
 		return r;
-	if (n != SCHEMA_VERSION)
+	if (n < 1 || n > SCHEMA_VERSION)
 		return err_set(err, EUCLEAN,
-			       "'" FILE_NAME "' has schema version %lld, this kmsd knows %d",
+			       "'" FILE_NAME "' has schema version %lld, this kmsd knows 1 to %d",
 			       (long long)n, SCHEMA_VERSION);
-	return 1;
+	return (int)n;
+}
+
+static int change(struct sqlite3 *db, const char *text, struct err *err)
+{
+	if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
+		return err_set(err, EIO, "'" FILE_NAME "': %s", sqlite3_errmsg(db));
+	return 0;
+}
+
+/* From @version (at least 1) to ours; inside the caller's transaction. */
+static int migrate(struct sqlite3 *db, int version, struct err *err)
+{
+	char text[64];
+	int r = 0;
+
+	for (; version < SCHEMA_VERSION && r == 0; version++)
+		r = change(db, migrations[version - 1], err);
+	(void)snprintf(text, sizeof(text), "UPDATE schema_version SET version = %d",
+		       SCHEMA_VERSION); /* fits */
+	return r ? r : change(db, text, err);
 }
 
 /* The root key must be the one that wrapped what is in the database: ask before anything fails. */
@@ -195,30 +304,33 @@ static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
 			      "PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;"
 			      "PRAGMA wal_autocheckpoint = 1000;";
 
-/* The schema and the check of the root key are one transaction: a database is whole or empty. */
+/*
+ * A new schema with the check of the root key is one transaction, and so are all migrations: whatever
+ * happens, a database is empty or whole, of the old version or of ours. Closing without COMMIT undoes.
+ */
 static int prepare(struct store *store, struct sqlite3 *db, int dir_fd, struct err *err)
 {
-	int r;
+	int r, version;
 
 	if (sqlite3_exec(db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
 		return err_set(err, EUCLEAN, "'" FILE_NAME "': %s", sqlite3_errmsg(db));
 	r = check_version(db, err);
 	if (r < 0)
 		return r;
-	if (r > 0) {
-		r = rootkey_load(dir_fd, 0, &store->rootkey, err);
-		return r < 0 ? r : check_root_key(store, db, err);
-	}
-	r = rootkey_load(dir_fd, 1, &store->rootkey, err);
-	if (r < 0)
+	version = r;
+	r = rootkey_load(dir_fd, version == 0, &store->rootkey, err);
+	if (r == 0 && version > 0)
+		r = check_root_key(store, db, err);
+	if (r < 0 || version == SCHEMA_VERSION)
 		return r;
-	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(db, schema, NULL, NULL, NULL) != SQLITE_OK)
-		return err_set(err, EIO, "'" FILE_NAME "': %s", sqlite3_errmsg(db));
-	r = insert_check(store, db, err);
-	if (r == 0 && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-		r = err_set(err, EIO, "'" FILE_NAME "': %s", sqlite3_errmsg(db));
-	return r;
+	r = change(db, "BEGIN IMMEDIATE", err);
+	if (r == 0 && version == 0) {
+		r = change(db, schema, err);
+		r = r ? r : insert_check(store, db, err);
+		version = 1;
+	}
+	r = r ? r : migrate(db, version, err);
+	return r ? r : change(db, "COMMIT", err);
 }
 
 static int open_connections(struct store *store, const char *path, struct err *err)

@@ -13,6 +13,7 @@
 
 #include "cache.h"
 #include "ciphertext.h"
+#include "grant.h"
 #include "ids.h"
 #include "keyref.h"
 #include "keystate.h"
@@ -26,6 +27,12 @@ struct store;
 #define STORE_DESCRIPTION_MAX 8192
 #define STORE_ARN_MAX	      512
 
+struct key_rotation {
+	int days;	      /* period of the automatic rotation; 0: it is off */
+	int64_t next_ms;      /* when the next one is due; 0: it is off */
+	int64_t on_demand_ms; /* when a rotation on demand began that is under way; 0: none */
+};
+
 /* One key as it was when read; never changed, shared by counting. */
 struct key {
 	struct cached cached;
@@ -38,7 +45,8 @@ struct key {
 	int64_t deletion_ms;				    /* 0: none planned */
 	uint8_t material_id[CIPHERTEXT_MATERIAL_LEN];	    /* the one to encrypt with */
 	char material_hex[2 * CIPHERTEXT_MATERIAL_LEN + 1]; /* the same */
-	char *description;				    /* owned */
+	struct key_rotation rotation;
+	char *description;     /* owned */
 	struct policy *policy; /* compiled; owned; NULL unless the keyring found the key */
 };
 
@@ -121,6 +129,128 @@ int store_set_policy(struct store *store, const struct key *key, const char *pol
 int store_each_key(struct store *store, const struct keyref_place *place, const char *after,
 		   size_t limit, int (*fn)(const char *key_id, void *arg), void *arg,
 		   struct err *err);
+
+int store_set_description(struct store *store, const struct key *key, const char *description,
+			  struct err *err);
+
+/* --- rotation (store_rotation.c) --- */
+
+#define STORE_ROTATION_AUTOMATIC "AUTOMATIC"
+#define STORE_ROTATION_ON_DEMAND "ON_DEMAND"
+
+/* A generation of a key's material. */
+struct store_material {
+	const uint8_t *id;
+	int64_t created_ms;
+	int64_t number;	 /* 0 for the first */
+	const char *how; /* one of the above; "" for the first */
+};
+
+/* Change a key's rotation if that and its material still are as in @key; -EAGAIN: they are not. */
+int store_set_rotation(struct store *store, const struct key *key,
+		       const struct key_rotation *wanted, struct err *err);
+
+/* Give an enabled key new material too; @how: one of the above. -EAGAIN: as before. */
+int store_rotate(struct store *store, const struct key *key, const struct key_rotation *wanted,
+		 const char *how, int64_t now_ms, struct err *err);
+
+/* Call @fn with up to 64 enabled keys whose rotation is due, or whose one on demand began by then. */
+int store_each_rotation_due(struct store *store, const struct keyref_place *place, int64_t due_ms,
+			    int64_t begun_ms, int (*fn)(const char *key_id, void *arg), void *arg,
+			    struct err *err);
+
+/* How often the key was rotated so. */
+int store_count_rotations(struct store *store, const struct key *key, const char *how,
+			  struct err *err);
+
+struct store_page {
+	const char *after;    /* text of the last one seen; "" for the first page */
+	int64_t after_number; /* the same, where they are numbered */
+	size_t limit;
+};
+
+/* As store_each_key(), in order of number. */
+int store_each_material(struct store *store, const struct key *key, const struct store_page *page,
+			int (*fn)(const struct store_material *m, void *arg), void *arg,
+			struct err *err);
+
+/* --- tags (store_tags.c) --- */
+
+/* All or nothing; -E2BIG: the key would have more than @max. */
+int store_set_tags(struct store *store, const struct key *key, const struct store_tag *tags,
+		   size_t count, size_t max, struct err *err);
+int store_delete_tags(struct store *store, const struct key *key, const char *const *names,
+		      size_t count, struct err *err);
+int store_each_tag(struct store *store, const struct key *key, const struct store_page *page,
+		   int (*fn)(const struct store_tag *tag, void *arg), void *arg, struct err *err);
+
+/* --- last use (store_uses.c) --- */
+
+struct store_use {
+	char account[IDS_ACCOUNT_LEN + 1]; /* of the key */
+	char region[KEYREF_REGION_MAX + 1];
+	char key_id[IDS_UUID_LEN + 1];
+	char operation[64];
+	char event_id[IDS_UUID_LEN + 1], request_id[IDS_UUID_LEN + 1];
+	int64_t used_ms;
+};
+
+/* Uses of keys that are gone are left out. One transaction. */
+int store_set_uses(struct store *store, const struct store_use *uses, size_t count,
+		   struct err *err);
+/* -ENOENT: never used. */
+int store_load_use(struct store *store, const struct key *key, struct store_use *ret,
+		   struct err *err);
+
+/* --- grants (store_grants.c) --- */
+
+/* -E2BIG: the key has @max grants already. -ENOKEY: the key is gone. */
+int store_create_grant(struct store *store, const struct grant *grant, int64_t max,
+		       struct err *err);
+
+/* -ENOENT: no such grant. The caller puts it back. */
+int store_load_grant(struct store *store, const struct keyref_place *place, const char *key_id,
+		     const char *grant_id, struct grant **ret_grant, struct err *err);
+int store_delete_grant(struct store *store, const struct grant *grant, struct err *err);
+
+/* Which grants of a key store_each_grant() visits; the order is that of ids where none is named. */
+enum store_grant_filter {
+	STORE_GRANTS_ALL,	   /* @page; @grantee and @grant_id, where they are not NULL */
+	STORE_GRANTS_OF_NAME,	   /* @name */
+	STORE_GRANTS_OF_GRANTEE,   /* @grantee, up to @page.limit, in no order */
+	STORE_GRANTS_OF_SLOT,	   /* @grantee and @slot (grant_slot()) */
+	STORE_GRANTS_OF_OPERATION, /* @grantee and a bit of @operations, up to @page.limit */
+	STORE_GRANTS_RETIRABLE,	   /* of all keys; @retiring; @page.after is "KEY/GRANT" */
+};
+
+struct store_grant_query {
+	enum store_grant_filter filter;
+	struct keyref_place place;
+	const char *key_id, *grant_id, *name, *grantee, *retiring;
+	int64_t slot;
+	uint32_t operations;
+	struct store_page page;
+};
+
+/* @fn may count and keep the grant. Returns how many were visited; stops when @fn returns nonzero. */
+int store_each_grant(struct store *store, const struct store_grant_query *query,
+		     int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err);
+
+/*
+ * Grant tokens: a grant's names sealed under the root key, another text each time. The caller frees.
+ * store_open_token(): -EBADMSG: it is none of ours.
+ */
+struct store_token {
+	char account[IDS_ACCOUNT_LEN + 1];
+	char region[KEYREF_REGION_MAX + 1];
+	char key_id[IDS_UUID_LEN + 1];
+	char grant_id[GRANT_ID_LEN + 1];
+};
+
+int store_seal_token(struct store *store, const struct grant *grant, char **ret_token,
+		     struct err *err);
+int store_open_token(struct store *store, const char *token, struct store_token *ret,
+		     struct err *err);
 
 /* --- aliases --- */
 

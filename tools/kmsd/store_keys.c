@@ -65,12 +65,13 @@ static int new_key(const struct keyref_place *place, const char *key_id, const c
 	return 0;
 }
 
-static int insert_material(struct store *store, const struct key *key, int64_t now_ms,
-			   struct err *err)
+int store_insert_material(struct store *store, const struct key *key,
+			  const uint8_t material_id[CIPHERTEXT_MATERIAL_LEN], const char *how,
+			  int64_t now_ms, struct err *err)
 {
 	AUTO(secret_freep) struct secret *s = NULL;
 	struct keyref_place place = {key->account, key->region};
-	struct sql_blob id = {key->material_id, CIPHERTEXT_MATERIAL_LEN}, blob;
+	struct sql_blob id = {material_id, CIPHERTEXT_MATERIAL_LEN}, blob;
 	uint8_t wrapped[ROOTKEY_WRAPPED_MAX];
 	char name[MATERIAL_NAME_MAX];
 	size_t n = 0;
@@ -79,13 +80,13 @@ static int insert_material(struct store *store, const struct key *key, int64_t n
 	r = r ? r : ids_random(secret_bytes(s), AEAD_KEY_LEN, true, err);
 	if (r < 0)
 		return r;
-	material_name(&place, key->id, key->material_id, name);
+	material_name(&place, key->id, material_id, name);
 	r = rootkey_wrap(store->rootkey, name, s, wrapped, &n, err);
 	if (r < 0)
 		return r;
 	blob = (struct sql_blob){wrapped, n};
-	r = sql_run(store->writer, STMT_MATERIAL_INSERT, err, "tttbbi", key->account, key->region,
-		    key->id, &id, &blob, now_ms);
+	r = sql_run(store->writer, STMT_MATERIAL_INSERT, err, "tttbbit", key->account, key->region,
+		    key->id, &id, &blob, now_ms, how);
 	return r < 0 ? r : 0;
 }
 
@@ -100,7 +101,8 @@ static int insert_key(struct store *store, const struct store_new_key *wanted,
 	for (size_t i = 0; i < wanted->tag_count && r >= 0; i++)
 		r = sql_run(store->writer, STMT_TAG_INSERT, err, "ttttt", key->account, key->region,
 			    key->id, wanted->tags[i].key, wanted->tags[i].value);
-	return r < 0 ? r : insert_material(store, key, wanted->now_ms, err);
+	return r < 0 ? r
+		     : store_insert_material(store, key, key->material_id, "", wanted->now_ms, err);
 }
 
 int store_create_key(struct store *store, const struct store_new_key *wanted, struct key **ret_key,
@@ -148,6 +150,8 @@ static int take_key(struct sqlite3_stmt *stmt, const struct keyref_place *place,
 	(*ret_key)->state = state;
 	(*ret_key)->created_ms = sql_int(stmt, 3);
 	(*ret_key)->deletion_ms = sql_int(stmt, 4);
+	(*ret_key)->rotation =
+		(struct key_rotation){(int)sql_int(stmt, 5), sql_int(stmt, 6), sql_int(stmt, 7)};
 	return 0;
 }
 
@@ -238,7 +242,8 @@ int store_load_material(struct store *store, const uint8_t id[CIPHERTEXT_MATERIA
 static int delete_one_locked(struct store *store, int64_t now_ms, struct err *err)
 {
 	static const unsigned char steps[] = {STMT_MATERIAL_DESTROY, STMT_ALIAS_DELETE_ALL,
-					      STMT_TAG_DELETE_ALL, STMT_KEY_DELETE};
+					      STMT_TAG_DELETE_ALL,   STMT_GRANT_DELETE_ALL,
+					      STMT_USE_DELETE,	     STMT_KEY_DELETE};
 	char account[IDS_ACCOUNT_LEN + 1], region[KEYREF_REGION_MAX + 1], id[IDS_UUID_LEN + 1];
 	struct sqlite3_stmt *stmt;
 	int r = sql_start(store->writer, STMT_KEY_EXPIRED, &stmt, err, "i", now_ms);
@@ -305,6 +310,20 @@ int store_set_policy(struct store *store, const struct key *key, const char *pol
 	sql_lock(store->writer);
 	r = sql_run(store->writer, STMT_POLICY_SET, err, "tttt", key->account, key->region, key->id,
 		    policy);
+	sql_unlock(store->writer);
+	if (r == 0)
+		return err_set(err, ENOKEY, "key '%s' does not exist", key->id);
+	return r < 0 ? r : 0;
+}
+
+int store_set_description(struct store *store, const struct key *key, const char *description,
+			  struct err *err)
+{
+	int r;
+
+	sql_lock(store->writer);
+	r = sql_run(store->writer, STMT_KEY_SET_DESCRIPTION, err, "tttt", key->account, key->region,
+		    key->id, description);
 	sql_unlock(store->writer);
 	if (r == 0)
 		return err_set(err, ENOKEY, "key '%s' does not exist", key->id);

@@ -18,7 +18,18 @@
 #include "kms_json.h"
 #include "secret.h"
 
-enum kind { STRING, BLOB, INTEGER, BOOLEAN, CONTEXT, STRINGS, OBJECTS, UNSUPPORTED, ANY };
+enum kind {
+	STRING,
+	BLOB,
+	INTEGER,
+	BOOLEAN,
+	CONTEXT,
+	STRINGS,
+	OBJECTS,
+	CONSTRAINTS,
+	UNSUPPORTED,
+	ANY
+};
 
 #define NAME_MAX_SHOWN	 64
 #define IAM_NAME_PATTERN "[\\w+=,.@-]+"
@@ -27,6 +38,12 @@ enum kind { STRING, BLOB, INTEGER, BOOLEAN, CONTEXT, STRINGS, OBJECTS, UNSUPPORT
 	"RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, "              \
 	"ECC_SECG_P256K1, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2, "        \
 	"ML_DSA_44, ML_DSA_65, ML_DSA_87, ECC_NIST_EDWARDS25519"
+
+#define GRANT_OPERATIONS                                                                           \
+	"Decrypt, Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, "      \
+	"ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, "         \
+	"GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, VerifyMac, "       \
+	"DeriveSharedSecret"
 
 /* max 0: no limit. min and max of STRINGS are those of its elements, count its own maximum. */
 static const struct shape_row {
@@ -46,13 +63,20 @@ static const struct shape_row {
 	[SHAPE_CONTEXT] = {.kind = CONTEXT},
 	[SHAPE_DATA_KEY_SPEC] = {STRING, .values = "AES_256, AES_128"},
 	[SHAPE_DESCRIPTION] = {STRING, .max = 8192},
+	[SHAPE_GRANT_CONSTRAINTS] = {.kind = CONSTRAINTS},
+	[SHAPE_GRANT_ID] = {STRING, .min = 1, .max = 128},
+	[SHAPE_GRANT_NAME] = {STRING, .min = 1, .max = 256, .pattern = "^[a-zA-Z0-9:/_-]+$"},
+	[SHAPE_GRANT_OPERATIONS] = {STRINGS, .values = GRANT_OPERATIONS, .count = 1000},
+	[SHAPE_GRANT_TOKEN] = {STRING, .sensitive = true, .min = 1, .max = 8192},
 	[SHAPE_GRANT_TOKENS] = {STRINGS, .min = 1, .max = 8192, .count = 10},
+	[SHAPE_INCLUDE_MATERIAL] = {STRING, .values = "ALL_KEY_MATERIAL, ROTATIONS_ONLY"},
 	[SHAPE_KEY_ID] = {STRING, .min = 1, .max = 2048},
 	[SHAPE_KEY_SPEC] = {STRING, .values = EC_SPECS},
 	[SHAPE_KEY_USAGE] = {STRING, .values = "SIGN_VERIFY, ENCRYPT_DECRYPT, GENERATE_VERIFY_MAC, "
 					       "KEY_AGREEMENT"},
 	[SHAPE_LIMIT] = {INTEGER, .min = 1, .max = 1000},
 	[SHAPE_LIMIT_ALIASES] = {INTEGER, .min = 1, .max = 100},
+	[SHAPE_LIMIT_TAGS] = {INTEGER, .min = 1, .max = 50},
 	[SHAPE_MARKER] = {STRING, .min = 1, .max = 1024, .pattern = "[\\u0020-\\u00FF]*"},
 	[SHAPE_NUMBER_OF_BYTES] = {INTEGER, .min = 1, .max = 1024},
 	[SHAPE_ORIGIN] = {STRING, .values = "AWS_KMS, EXTERNAL, AWS_CLOUDHSM, EXTERNAL_KEY_STORE"},
@@ -61,7 +85,10 @@ static const struct shape_row {
 	[SHAPE_POLICY] = {STRING, .min = 1, .max = 131072,
 			  .pattern = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"},
 	[SHAPE_POLICY_NAME] = {STRING, .min = 1, .max = 128, .pattern = "[\\w]+"},
+	[SHAPE_PRINCIPAL] = {STRING, .min = 1, .max = 256, .pattern = "^[\\w+=,.@:/-]+$"},
+	[SHAPE_ROTATION_PERIOD] = {INTEGER, .min = 90, .max = 2560},
 	[SHAPE_TAGS] = {.kind = OBJECTS},
+	[SHAPE_TAG_KEYS] = {STRINGS, .min = 1, .max = 128, .count = 1000},
 	[SHAPE_UNSUPPORTED] = {.kind = UNSUPPORTED},
 	[SHAPE_IAM_ACCESS_KEY_ID] = {STRING, .min = 16, .max = 128, .pattern = "[\\w]+"},
 	[SHAPE_IAM_ARN] = {STRING, .min = 20, .max = 2048},
@@ -101,7 +128,10 @@ static bool word(unsigned c)
 static bool matches(enum shape shape, unsigned c)
 {
 	switch (shape) {
+	case SHAPE_PRINCIPAL:
+		return word(c) || (c < 0x80 && strchr("+=,.@:/-", (int)c));
 	case SHAPE_ALIAS_NAME:
+	case SHAPE_GRANT_NAME:
 		return word(c) || c == ':' || c == '/' || c == '-';
 	case SHAPE_POLICY_NAME:
 	case SHAPE_IAM_ACCESS_KEY_ID:
@@ -260,15 +290,35 @@ static int check_strings(struct check *c, const struct kms_json *list, struct er
 		if (!v || !plain_string(v))
 			return fault_set(err, FAULT_SERIALIZATION, NULL);
 		n = count_characters(c->shape, kms_json_string_value(v), &ok);
-		bad = bad || (int64_t)n < s->min || (int64_t)n > s->max;
+		bad = bad || (int64_t)n < s->min || (s->max && (int64_t)n > s->max);
+		bad = bad || (s->values && !in_list(s->values, kms_json_string_value(v)));
 	}
-	if (bad)
+	if (bad && s->values)
+		add(c, "Member must satisfy constraint: [Member must satisfy enum value set: [%s]]",
+		    s->values);
+	else if (bad)
 		add(c,
 		    "Member must satisfy constraint: [Member must have length less than or equal "
 		    "to "
 		    "%" PRId64 ", Member must have length greater than or equal to %" PRId64 "]",
 		    s->max, s->min);
 	return 0;
+}
+
+/* Both members are encryption contexts; how many and how large the operation checks. */
+static int check_constraints(const struct kms_json *v, struct err *err)
+{
+	static const char *const names[] = {"EncryptionContextEquals", "EncryptionContextSubset"};
+	int r = 0;
+
+	for (size_t i = 0; i < 2 && r == 0; i++) {
+		const struct kms_json *context = kms_json_get(v, names[i]);
+
+		if (context && kms_json_type(context) != KMS_JSON_OBJECT)
+			return fault_set(err, FAULT_SERIALIZATION, NULL);
+		r = ciphertext_check_context(context, err);
+	}
+	return r;
 }
 
 /* How messages show the value; NULL (just "Value") for what is sensitive or structured. */
@@ -317,6 +367,10 @@ static int check_value(struct check *c, const struct kms_json *v, struct err *er
 		if (type != KMS_JSON_OBJECT)
 			break;
 		return ciphertext_check_context(v, err);
+	case CONSTRAINTS:
+		if (type != KMS_JSON_OBJECT)
+			break;
+		return check_constraints(v, err);
 	case STRINGS:
 		return check_strings(c, v, err);
 	case OBJECTS:

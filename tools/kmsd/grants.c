@@ -1,0 +1,359 @@
+/* Grants in memory over those in the store. See grants.h. */
+#include "grants.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "err.h"
+#include "fault.h"
+#include "secret.h"
+
+#define LISTS_MAX 65536 /* in memory */
+#define LIST_MAX  64	/* grants of a grantee that are kept as one list */
+
+struct grants {
+	struct store *store;
+	struct cache *lists;
+	pthread_mutex_t making; /* held over "is there one of that name" and the insertion */
+};
+
+/*
+ * Grants of one key to one grantee: all of them, or, when they are too many (@more), none; and then
+ * those of one slot (grant_slot()). Never changed, shared by counting.
+ */
+struct list {
+	struct cached cached;
+	bool more;
+	size_t count, room;
+	struct grant **grants; /* counted */
+};
+
+static void list_free(struct cached *obj)
+{
+	struct list *list = (struct list *)obj;
+
+	for (size_t i = 0; i < list->count; i++)
+		cached_put(list->grants[i]);
+	free(list->grants);
+	free(list);
+}
+
+int grants_new(struct store *store, struct grants **ret_grants, struct err *err)
+{
+	struct grants *g = calloc(1, sizeof(*g));
+	int r;
+
+	if (!g)
+		return err_set(err, ENOMEM, "grants");
+	g->store = store;
+	r = cache_new(LISTS_MAX, &g->lists, err);
+	if (r < 0) {
+		free(g);
+		return r;
+	}
+	(void)pthread_mutex_init(&g->making, NULL); /* cannot fail with these attributes */
+	*ret_grants = g;
+	return 0;
+}
+
+void grants_free(struct grants *grants)
+{
+	if (!grants)
+		return;
+	cache_free(grants->lists);
+	(void)pthread_mutex_destroy(&grants->making); /* nobody holds it */
+	free(grants);
+}
+
+/* --- lists --- */
+
+/* What a list is called in the cache; a name of a grantee may be longer than the cache's names. */
+struct list_name {
+	char text[CACHE_NAME_MAX + 1];
+};
+
+static uint64_t hash_grantee(const char *grantee)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (; *grantee; grantee++)
+		h = (h ^ (unsigned char)*grantee) * UINT64_C(1099511628211);
+	return h;
+}
+
+/*
+ * A key's id is a UUID, so it names the key alone. Two grantees whose names collide would see each
+ * other's list; the end of the ARN makes that as good as impossible, and grant_means() is asked anyway.
+ */
+static struct list_name name_list(const char *key_id, const char *grantee, int64_t slot)
+{
+	size_t n = strlen(grantee);
+	struct list_name name;
+
+	(void)snprintf(name.text, sizeof(name.text), "%s %016llx %016llx %s", key_id,
+		       (unsigned long long)slot, (unsigned long long)hash_grantee(grantee),
+		       grantee + (n > 160 ? n - 160 : 0)); /* fits */
+	return name;
+}
+
+static int keep(struct grant *grant, void *arg)
+{
+	struct list *list = arg;
+
+	if (list->count == list->room) {
+		size_t room = list->room ? 2 * list->room : 4;
+		struct grant **grown = reallocarray(list->grants, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		list->grants = grown;
+		list->room = room;
+	}
+	list->grants[list->count++] = cached_get(grant);
+	return 0;
+}
+
+static int load_list(struct grants *grants, const struct store_grant_query *query,
+		     struct list **ret_list, struct err *err)
+{
+	struct list *list = calloc(1, sizeof(*list));
+	int r;
+
+	if (!list)
+		return err_set(err, ENOMEM, "grants");
+	list->cached.free = list_free;
+	atomic_init(&list->cached.refs, 1);
+	r = store_each_grant(grants->store, query, keep, list, err);
+	if (r < 0) {
+		cached_put(list);
+		return r;
+	}
+	*ret_list = list;
+	return 0;
+}
+
+/* The caller puts *@ret_list back. */
+static int find_list(struct grants *grants, const struct store_grant_query *query,
+		     struct list **ret_list, struct err *err)
+{
+	struct list_name name = name_list(query->key_id, query->grantee, query->slot);
+	uint64_t generation;
+	int r;
+
+	*ret_list = cache_find(grants->lists, name.text);
+	if (*ret_list)
+		return 0;
+	generation = cache_generation(grants->lists);
+	r = load_list(grants, query, ret_list, err);
+	if (r < 0)
+		return r;
+	if (query->filter == STORE_GRANTS_OF_GRANTEE && (*ret_list)->count > LIST_MAX) {
+		struct list *list = *ret_list; /* nobody else has it yet */
+
+		list->more = true;
+		while (list->count > 0)
+			cached_put(list->grants[--list->count]);
+	}
+	cache_put(grants->lists, name.text, *ret_list, generation);
+	return 0;
+}
+
+static int visit(struct grants *grants, const struct store_grant_query *query,
+		 int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err)
+{
+	AUTO(cached_putp) struct list *list = NULL;
+	int r = find_list(grants, query, &list, err);
+
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		r = fn(list->grants[i], arg);
+	return r;
+}
+
+/* A grantee with many grants: those without a constraint, and those filed under each pair. */
+static int visit_slots(struct grants *grants, struct store_grant_query *query,
+		       const struct policy_pair *pairs, size_t pair_count,
+		       int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err)
+{
+	int r;
+
+	query->filter = STORE_GRANTS_OF_SLOT;
+	query->slot = GRANT_SLOT_FREE;
+	r = visit(grants, query, fn, arg, err);
+	for (size_t i = 0; i < pair_count && r == 0; i++) {
+		query->slot = grant_slot_of_pair(&pairs[i]);
+		r = visit(grants, query, fn, arg, err);
+	}
+	return r;
+}
+
+/* Operations whose constraint is not asked: any grant that has the bit will do. */
+static int visit_operation(struct grants *grants, struct store_grant_query *query,
+			   int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err)
+{
+	AUTO(cached_putp) struct list *list = NULL;
+	int r;
+
+	query->filter = STORE_GRANTS_OF_OPERATION;
+	query->page.limit = LIST_MAX;
+	r = load_list(grants, query, &list, err);
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		r = fn(list->grants[i], arg);
+	return r;
+}
+
+int grants_each(struct grants *grants, const struct key *key, const char *grantee,
+		const struct grant_request *request, int (*fn)(struct grant *grant, void *arg),
+		void *arg, struct err *err)
+{
+	struct store_grant_query query = {
+		.filter = STORE_GRANTS_OF_GRANTEE,
+		.place = {key->account, key->region},
+		.key_id = key->id,
+		.grantee = grantee,
+		.operations = request->operation,
+		.page.limit = LIST_MAX + 1,
+	};
+	const struct policy_permit *child = request->new_grant;
+	AUTO(cached_putp) struct list *list = NULL;
+	int r = find_list(grants, &query, &list, err);
+
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		r = fn(list->grants[i], arg);
+	if (r != 0 || !list->more)
+		return r;
+	if (child)
+		return visit_slots(grants, &query, child->pairs, child->pair_count, fn, arg, err);
+	if (request->operation == grant_operation("DescribeKey") ||
+	    request->operation == grant_operation("RetireGrant"))
+		return visit_operation(grants, &query, fn, arg, err);
+	return visit_slots(grants, &query, request->pairs, request->pair_count, fn, arg, err);
+}
+
+/* --- decisions --- */
+
+struct question {
+	const struct grant_caller *caller;
+	const struct grant_request *request;
+	struct grant **ret_grant;
+};
+
+static int ask(struct grant *grant, void *arg)
+{
+	struct question *q = arg;
+
+	if (!grant_allows(grant, q->caller, q->request))
+		return 0;
+	if (q->ret_grant)
+		*q->ret_grant = cached_get(grant);
+	return 1;
+}
+
+int grants_allow(struct grants *grants, const struct key *key, const struct grant_caller *caller,
+		 const struct grant_request *request, struct grant **ret_grant, struct err *err)
+{
+	struct question q = {caller, request, ret_grant};
+	char root[64];
+	const char *forms[] = {caller->arn, caller->role_arn, caller->is_root ? root : NULL};
+	int r = 0;
+
+	(void)snprintf(root, sizeof(root), "arn:aws:iam::%.12s:root", caller->account); /* fits */
+	if (caller->is_root && caller->arn && strcmp(caller->arn, root) == 0)
+		forms[2] = NULL; /* the same */
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && r == 0; i++)
+		if (forms[i])
+			r = grants_each(grants, key, forms[i], request, ask, &q, err);
+	return r;
+}
+
+/* --- changes --- */
+
+static void forget_lists_of(struct grants *grants, const struct grant *g)
+{
+	struct list_name all = name_list(g->key_id, g->grantee, 0); /* as slot of all */
+	struct list_name some = name_list(g->key_id, g->grantee, grant_slot(&g->permit));
+
+	cache_drop(grants->lists, all.text);
+	cache_drop(grants->lists, some.text);
+}
+
+void grants_forget(struct grants *grants)
+{
+	cache_drop(grants->lists, NULL);
+}
+
+struct twin {
+	const struct grant *wanted;
+	struct grant *found;
+};
+
+static int is_twin(struct grant *grant, void *arg)
+{
+	struct twin *twin = arg;
+
+	if (!grant_same(grant, twin->wanted))
+		return 0;
+	twin->found = cached_get(grant);
+	return 1;
+}
+
+static int create_locked(struct grants *grants, const struct key *key, const struct grant *wanted,
+			 struct grant **ret_grant, struct err *err)
+{
+	struct store_grant_query query = {.filter = STORE_GRANTS_OF_NAME,
+					  .place = {key->account, key->region},
+					  .key_id = key->id,
+					  .name = wanted->name};
+	struct twin twin = {wanted, NULL};
+	struct grant *g;
+	uint8_t id[GRANT_ID_LEN / 2];
+	int r = 0;
+
+	if (wanted->name[0])
+		r = store_each_grant(grants->store, &query, is_twin, &twin, err);
+	if (r < 0 || twin.found) {
+		*ret_grant = r < 0 ? *ret_grant : twin.found;
+		return r < 0 ? r : 0;
+	}
+	r = ids_random(id, sizeof(id), false, err);
+	if (r < 0)
+		return r;
+	g = grant_new(wanted);
+	if (!g)
+		return err_set(err, ENOMEM, "grant");
+	bytes_to_hex(id, sizeof(id), g->id);
+	r = store_create_grant(grants->store, g, GRANTS_PER_KEY, err);
+	forget_lists_of(grants, g); /* after a failure too: it may have been written */
+	if (r < 0) {
+		cached_put(g);
+		return r;
+	}
+	*ret_grant = g;
+	return 0;
+}
+
+int grants_create(struct grants *grants, const struct key *key, const struct grant *wanted,
+		  struct grant **ret_grant, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&grants->making);
+	r = create_locked(grants, key, wanted, ret_grant, err);
+	pthread_mutex_unlock(&grants->making);
+	if (r == -E2BIG)
+		return fault_set(err, FAULT_LIMIT_EXCEEDED,
+				 "%s has %d grants, the most it may have", key->arn,
+				 GRANTS_PER_KEY);
+	return r;
+}
+
+int grants_delete(struct grants *grants, const struct grant *grant, struct err *err)
+{
+	int r = store_delete_grant(grants->store, grant, err);
+
+	forget_lists_of(grants, grant); /* after a failure too: it may have been written */
+	return r;
+}
