@@ -283,6 +283,8 @@ static int check_strings(struct check *c, const struct kms_json *list, struct er
 		return fault_set(err, FAULT_SERIALIZATION, NULL);
 	if (kms_json_count(list) > s->count)
 		add(c, "Member must have length less than or equal to %zu", s->count);
+	if (kms_json_count(list) == 0 && s->values)
+		add(c, "Member must have length greater than or equal to 1");
 	for (size_t i = 0; i < kms_json_count(list); i++) {
 		const struct kms_json *v = kms_json_at(list, i);
 		size_t n;
