@@ -190,19 +190,26 @@ static int visit_slots(struct grants *grants, struct store_grant_query *query,
 	return r;
 }
 
+/* Under which slot the list of those with an operation lies: even, as no slot of a pair is. */
+static int64_t slot_of_operation(uint32_t operation)
+{
+	return 2 * GRANT_SLOT_FREE + 2 * (int64_t)operation;
+}
+
 /* Operations whose constraint is not asked: any grant that has the bit will do. */
 static int visit_operation(struct grants *grants, struct store_grant_query *query,
 			   int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err)
 {
-	AUTO(cached_putp) struct list *list = NULL;
-	int r;
-
 	query->filter = STORE_GRANTS_OF_OPERATION;
+	query->slot = slot_of_operation(query->operations);
 	query->page.limit = LIST_MAX;
-	r = load_list(grants, query, &list, err);
-	for (size_t i = 0; r == 0 && i < list->count; i++)
-		r = fn(list->grants[i], arg);
-	return r;
+	return visit(grants, query, fn, arg, err);
+}
+
+static bool without_constraint(uint32_t operation)
+{
+	return operation == grant_operation("DescribeKey") ||
+	       operation == grant_operation("RetireGrant");
 }
 
 int grants_each(struct grants *grants, const struct key *key, const char *grantee,
@@ -227,8 +234,7 @@ int grants_each(struct grants *grants, const struct key *key, const char *grante
 		return r;
 	if (child)
 		return visit_slots(grants, &query, child->pairs, child->pair_count, fn, arg, err);
-	if (request->operation == grant_operation("DescribeKey") ||
-	    request->operation == grant_operation("RetireGrant"))
+	if (without_constraint(request->operation))
 		return visit_operation(grants, &query, fn, arg, err);
 	return visit_slots(grants, &query, request->pairs, request->pair_count, fn, arg, err);
 }
@@ -271,13 +277,21 @@ int grants_allow(struct grants *grants, const struct key *key, const struct gran
 
 /* --- changes --- */
 
+static void forget_list(struct grants *grants, const struct grant *g, int64_t slot)
+{
+	struct list_name name = name_list(g->key_id, g->grantee, slot);
+
+	cache_drop(grants->lists, name.text);
+}
+
+/* Every list that the grant is or should be in. */
 static void forget_lists_of(struct grants *grants, const struct grant *g)
 {
-	struct list_name all = name_list(g->key_id, g->grantee, 0); /* as slot of all */
-	struct list_name some = name_list(g->key_id, g->grantee, grant_slot(&g->permit));
-
-	cache_drop(grants->lists, all.text);
-	cache_drop(grants->lists, some.text);
+	forget_list(grants, g, 0); /* that of all */
+	forget_list(grants, g, grant_slot(&g->permit));
+	for (uint32_t bit = 1; bit <= g->permit.operations; bit <<= 1)
+		if ((g->permit.operations & bit) && without_constraint(bit))
+			forget_list(grants, g, slot_of_operation(bit));
 }
 
 void grants_forget(struct grants *grants)
