@@ -2,6 +2,7 @@
 #include "kmsd_rig.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #define DENIED "AccessDeniedException"
 
@@ -341,6 +342,88 @@ static void many_grants_of_one_grantee_are_told_apart(void **state)
 	kms_json_free(rig_call(f, f->other, "Decrypt", body, blob[2], contexts[2]));
 }
 
+#define ROUNDS 30
+
+struct worker {
+	struct rig *f;
+	int n;
+	char arn[KEYREF_ARN_MAX], blob[1024];
+	bool wrong;
+};
+
+/* What was acknowledged counts for the next request, whatever the others do to the same lists. */
+static void *make_use_and_end(void *arg)
+{
+	struct worker *w = arg;
+	char id[GRANT_ID_LEN + 1], body[2048], more[128];
+	struct kms_json *v;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		sprintf(more, ",\"Constraints\":{\"EncryptionContextSubset\":{\"w\":\"%d\"}}",
+			w->n);
+		grant_to_other(w->f, w->arn, "\"Decrypt\"", more, id, NULL);
+		sprintf(body, "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":{\"w\":\"%d\"}}",
+			w->blob, w->n);
+		w->wrong |= rig_send(w->f, w->f->other, "Decrypt", body, &v) != 200;
+		kms_json_free(v);
+		rig_do(w->f, "RevokeGrant", "{\"KeyId\":\"%s\",\"GrantId\":\"%s\"}", w->arn, id);
+		w->wrong |= rig_send(w->f, w->f->other, "Decrypt", body, &v) != 400;
+		kms_json_free(v);
+	}
+	return NULL;
+}
+
+static void threads_see_their_own_changes_at_once(void **state)
+{
+	struct rig *f = *state;
+	struct worker workers[4] = {0};
+	pthread_t threads[4];
+	char arn[KEYREF_ARN_MAX], context[64];
+
+	rig_key(f, arn);
+	for (int i = 0; i < 66; i++) /* the others of the grantee fill its list */
+		grant_to_other(f, arn, "\"Encrypt\"", "", NULL, NULL);
+	for (int i = 0; i < 4; i++) {
+		workers[i].f = f;
+		workers[i].n = i;
+		strcpy(workers[i].arn, arn);
+		sprintf(context, "{\"w\":\"%d\"}", i);
+		encrypt(f, arn, context, workers[i].blob);
+	}
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, make_use_and_end, &workers[i]),
+				 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 4; i++)
+		assert_false(workers[i].wrong);
+}
+
+static void *make_named(void *arg)
+{
+	struct worker *w = arg;
+
+	grant_to_other(w->f, w->arn, "\"Decrypt\"", ",\"Name\":\"same\"", NULL, NULL);
+	return NULL;
+}
+
+static void one_name_at_once_makes_one_grant(void **state)
+{
+	struct rig *f = *state;
+	struct worker w = {.f = f};
+	pthread_t threads[8];
+	struct kms_json *v;
+
+	rig_key(f, w.arn);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, make_named, &w), 0);
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	v = rig_call(f, f->root, "ListGrants", "{\"KeyId\":\"%s\"}", w.arn);
+	assert_int_equal(kms_json_count(kms_json_get(v, "Grants")), 1);
+	kms_json_free(v);
+}
+
 static void a_key_takes_so_many_grants_and_no_more(void **state)
 {
 	struct rig *f = *state;
@@ -387,6 +470,8 @@ int main(void)
 		TEST(tokens_are_taken_by_all_who_take_them),
 		TEST(grants_outlive_a_restart_and_die_with_their_key),
 		TEST(many_grants_of_one_grantee_are_told_apart),
+		TEST(threads_see_their_own_changes_at_once),
+		TEST(one_name_at_once_makes_one_grant),
 		TEST(a_key_takes_so_many_grants_and_no_more),
 	};
 

@@ -2,6 +2,7 @@
 #include "kmsd_rig.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 static struct kms_json *status_of(struct rig *f, const char *arn)
 {
@@ -395,6 +396,45 @@ static void what_our_keys_cannot_do_is_told(void **state)
 		    "GenerateDataKeyPair", "{\"KeyId\":\"%s\"}", arn);
 }
 
+struct looker {
+	struct rig *f;
+	char arn[KEYREF_ARN_MAX], material[65];
+};
+
+static void *look(void *arg)
+{
+	struct looker *l = arg;
+
+	for (int i = 0; i < 20; i++)
+		current(l->f, l->arn, l->material);
+	return NULL;
+}
+
+static void many_who_find_it_due_rotate_it_once(void **state)
+{
+	struct rig *f = *state;
+	struct looker lookers[4];
+	pthread_t threads[4];
+	char arn[KEYREF_ARN_MAX];
+	struct kms_json *v;
+
+	rig_key(f, arn);
+	rig_do(f, "EnableKeyRotation", "{\"KeyId\":\"%s\"}", arn);
+	f->now_ms += 365 * RIG_DAY_MS;
+	for (int i = 0; i < 4; i++) {
+		lookers[i].f = f;
+		strcpy(lookers[i].arn, arn);
+		assert_int_equal(pthread_create(&threads[i], NULL, look, &lookers[i]), 0);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 1; i < 4; i++)
+		assert_string_equal(lookers[i].material, lookers[0].material);
+	v = rig_call(f, f->root, "ListKeyRotations", "{\"KeyId\":\"%s\"}", arn);
+	assert_int_equal(kms_json_count(kms_json_get(v, "Rotations")), 1);
+	kms_json_free(v);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -409,6 +449,7 @@ int main(void)
 		TEST(disabling_rotation_leaves_one_on_demand_alone),
 		TEST(rotations_are_listed_with_their_kind),
 		TEST(rotation_takes_no_aliases),
+		TEST(many_who_find_it_due_rotate_it_once),
 		TEST(tags_are_set_replaced_listed_and_removed),
 		TEST(descriptions_change),
 		TEST(last_use_is_the_last_success),
