@@ -232,4 +232,33 @@ RIG_FN void rig_key(struct rig *f, char ret_arn[KEYREF_ARN_MAX])
 	kms_json_free(v);
 }
 
+/* A grant to the other account's root user; @more is JSON behind the operations. */
+RIG_FN void rig_grant(struct rig *f, const char *arn, const char *operations, const char *more,
+		      char ret_id[GRANT_ID_LEN + 1], char *ret_token)
+{
+	struct kms_json *v = rig_call(f, f->root, "CreateGrant",
+				      "{\"KeyId\":\"%s\",\"GranteePrincipal\":\"" RIG_OTHER
+				      "\",\"Operations\":[%s]%s}",
+				      arn, operations, more);
+
+	assert_int_equal(strlen(rig_text(v, "GrantId")), GRANT_ID_LEN);
+	if (ret_id)
+		strcpy(ret_id, rig_text(v, "GrantId"));
+	if (ret_token)
+		strcpy(ret_token, rig_text(v, "GrantToken"));
+	kms_json_free(v);
+}
+
+/* A blob of "hello". */
+RIG_FN void rig_encrypt(struct rig *f, const char *arn, const char *context, char *ret_blob)
+{
+	struct kms_json *v = rig_call(f, f->root, "Encrypt",
+				      "{\"KeyId\":\"%s\",\"Plaintext\":\"aGVsbG8=\","
+				      "\"EncryptionContext\":%s}",
+				      arn, context);
+
+	strcpy(ret_blob, rig_text(v, "CiphertextBlob"));
+	kms_json_free(v);
+}
+
 #endif

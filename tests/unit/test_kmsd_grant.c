@@ -16,20 +16,20 @@
 #define SIBLING "arn:aws:sts::111122223333:assumed-role/r/sibling"
 #define ROOT	"arn:aws:iam::111122223333:root"
 
-static const struct grant_pair ab[] = {{"a", "1"}, {"b", "2"}};
-static const struct grant_pair abc[] = {{"a", "1"}, {"b", "2"}, {"c", "3"}};
-static const struct grant_pair a_other[] = {{"a", "2"}, {"b", "2"}};
-static const struct grant_pair capital[] = {{"A", "1"}, {"b", "2"}};
-static const struct grant_pair ebs_1[] = {{"aws:ebs:i", "dvol-1"}};
-static const struct grant_pair ebs_2[] = {{"aws:ebs:id", "vol-1"}};
+static const struct policy_pair ab[] = {{"a", "1"}, {"b", "2"}};
+static const struct policy_pair abc[] = {{"a", "1"}, {"b", "2"}, {"c", "3"}};
+static const struct policy_pair a_other[] = {{"a", "2"}, {"b", "2"}};
+static const struct policy_pair capital[] = {{"A", "1"}, {"b", "2"}};
+static const struct policy_pair ebs_1[] = {{"aws:ebs:i", "dvol-1"}};
+static const struct policy_pair ebs_2[] = {{"aws:ebs:id", "vol-1"}};
 
 static uint32_t ops(const char *a, const char *b)
 {
 	return grant_operation(a) | (b ? grant_operation(b) : 0);
 }
 
-static struct grant make(const char *grantee, enum grant_constraint c,
-			 const struct grant_pair *pairs, size_t n)
+static struct grant make(const char *grantee, enum policy_constraint c,
+			 const struct policy_pair *pairs, size_t n)
 {
 	return (struct grant){.issuer = "111122223333",
 			      .name = "",
@@ -49,7 +49,7 @@ static struct grant_caller who(const char *arn)
 }
 
 static bool allows(const struct grant *g, const char *arn, const char *operation,
-		   const struct grant_pair *pairs, size_t n)
+		   const struct policy_pair *pairs, size_t n)
 {
 	const struct grant_caller caller = who(arn);
 	const struct grant_request request = {grant_operation(operation), pairs, n, NULL};
@@ -59,10 +59,10 @@ static bool allows(const struct grant *g, const char *arn, const char *operation
 
 static void constraints_compare_pairs_exactly(void **state)
 {
-	struct grant none = make(USER, GRANT_CONSTRAINT_NONE, NULL, 0);
-	struct grant equals = make(USER, GRANT_CONSTRAINT_EQUALS, ab, 2);
-	struct grant subset = make(USER, GRANT_CONSTRAINT_SUBSET, ab, 2);
-	struct grant ebs = make(USER, GRANT_CONSTRAINT_EQUALS, ebs_1, 1);
+	struct grant none = make(USER, POLICY_CONSTRAINT_NONE, NULL, 0);
+	struct grant equals = make(USER, POLICY_CONSTRAINT_EQUALS, ab, 2);
+	struct grant subset = make(USER, POLICY_CONSTRAINT_SUBSET, ab, 2);
+	struct grant ebs = make(USER, POLICY_CONSTRAINT_EQUALS, ebs_1, 1);
 
 	(void)state;
 	assert_true(allows(&none, USER, "Decrypt", NULL, 0));
@@ -81,7 +81,7 @@ static void constraints_compare_pairs_exactly(void **state)
 
 static void constraints_do_not_bind_describe_key(void **state)
 {
-	struct grant equals = make(USER, GRANT_CONSTRAINT_EQUALS, ab, 2);
+	struct grant equals = make(USER, POLICY_CONSTRAINT_EQUALS, ab, 2);
 
 	(void)state;
 	assert_true(allows(&equals, USER, "DescribeKey", NULL, 0));
@@ -90,9 +90,9 @@ static void constraints_do_not_bind_describe_key(void **state)
 
 static void a_session_is_not_its_sibling(void **state)
 {
-	struct grant session = make(SESSION, GRANT_CONSTRAINT_NONE, NULL, 0);
-	struct grant role = make(ROLE, GRANT_CONSTRAINT_NONE, NULL, 0);
-	struct grant root = make(ROOT, GRANT_CONSTRAINT_NONE, NULL, 0);
+	struct grant session = make(SESSION, POLICY_CONSTRAINT_NONE, NULL, 0);
+	struct grant role = make(ROLE, POLICY_CONSTRAINT_NONE, NULL, 0);
+	struct grant root = make(ROOT, POLICY_CONSTRAINT_NONE, NULL, 0);
 
 	(void)state;
 	assert_true(allows(&session, SESSION, "Decrypt", NULL, 0));
@@ -106,7 +106,7 @@ static void a_session_is_not_its_sibling(void **state)
 
 static void unique_ids_count_where_they_are_known(void **state)
 {
-	struct grant g = make(USER, GRANT_CONSTRAINT_NONE, NULL, 0);
+	struct grant g = make(USER, POLICY_CONSTRAINT_NONE, NULL, 0);
 	struct grant_caller caller = who(USER);
 	const struct grant_request request = {grant_operation("Decrypt"), NULL, 0, NULL};
 
@@ -123,10 +123,10 @@ static void unique_ids_count_where_they_are_known(void **state)
 	assert_true(grant_allows(&g, &caller, &request));
 }
 
-static bool may_delegate(struct grant *parent, uint32_t operations, enum grant_constraint c,
-			 const struct grant_pair *pairs, size_t n)
+static bool may_delegate(struct grant *parent, uint32_t operations, enum policy_constraint c,
+			 const struct policy_pair *pairs, size_t n)
 {
-	const struct grant_permit child = {operations, c, pairs, n};
+	const struct policy_permit child = {operations, c, pairs, n};
 	const struct grant_request request = {grant_operation("CreateGrant"), NULL, 0, &child};
 	const struct grant_caller caller = who(USER);
 
@@ -135,31 +135,31 @@ static bool may_delegate(struct grant *parent, uint32_t operations, enum grant_c
 
 static void a_grantee_passes_on_no_more_than_it_has(void **state)
 {
-	struct grant p = make(USER, GRANT_CONSTRAINT_NONE, NULL, 0);
+	struct grant p = make(USER, POLICY_CONSTRAINT_NONE, NULL, 0);
 	const uint32_t dec = grant_operation("Decrypt");
 
 	(void)state;
-	assert_false(may_delegate(&p, dec, GRANT_CONSTRAINT_NONE, NULL, 0));
+	assert_false(may_delegate(&p, dec, POLICY_CONSTRAINT_NONE, NULL, 0));
 	p.permit.operations = ops("Decrypt", "CreateGrant");
-	assert_true(may_delegate(&p, dec, GRANT_CONSTRAINT_NONE, NULL, 0));
-	assert_true(may_delegate(&p, dec, GRANT_CONSTRAINT_EQUALS, ab, 2));
-	assert_false(may_delegate(&p, ops("Decrypt", "Encrypt"), GRANT_CONSTRAINT_NONE, NULL, 0));
-	p.permit.constraint = GRANT_CONSTRAINT_SUBSET;
+	assert_true(may_delegate(&p, dec, POLICY_CONSTRAINT_NONE, NULL, 0));
+	assert_true(may_delegate(&p, dec, POLICY_CONSTRAINT_EQUALS, ab, 2));
+	assert_false(may_delegate(&p, ops("Decrypt", "Encrypt"), POLICY_CONSTRAINT_NONE, NULL, 0));
+	p.permit.constraint = POLICY_CONSTRAINT_SUBSET;
 	p.permit.pairs = ab;
 	p.permit.pair_count = 2;
-	assert_false(may_delegate(&p, dec, GRANT_CONSTRAINT_NONE, NULL, 0));
-	assert_true(may_delegate(&p, dec, GRANT_CONSTRAINT_SUBSET, abc, 3));
-	assert_true(may_delegate(&p, dec, GRANT_CONSTRAINT_EQUALS, abc, 3));
-	assert_false(may_delegate(&p, dec, GRANT_CONSTRAINT_SUBSET, ab, 1));
-	p.permit.constraint = GRANT_CONSTRAINT_EQUALS;
-	assert_true(may_delegate(&p, dec, GRANT_CONSTRAINT_EQUALS, ab, 2));
-	assert_false(may_delegate(&p, dec, GRANT_CONSTRAINT_EQUALS, abc, 3));
-	assert_false(may_delegate(&p, dec, GRANT_CONSTRAINT_SUBSET, ab, 2));
+	assert_false(may_delegate(&p, dec, POLICY_CONSTRAINT_NONE, NULL, 0));
+	assert_true(may_delegate(&p, dec, POLICY_CONSTRAINT_SUBSET, abc, 3));
+	assert_true(may_delegate(&p, dec, POLICY_CONSTRAINT_EQUALS, abc, 3));
+	assert_false(may_delegate(&p, dec, POLICY_CONSTRAINT_SUBSET, ab, 1));
+	p.permit.constraint = POLICY_CONSTRAINT_EQUALS;
+	assert_true(may_delegate(&p, dec, POLICY_CONSTRAINT_EQUALS, ab, 2));
+	assert_false(may_delegate(&p, dec, POLICY_CONSTRAINT_EQUALS, abc, 3));
+	assert_false(may_delegate(&p, dec, POLICY_CONSTRAINT_SUBSET, ab, 2));
 }
 
 static void retiring_is_for_three(void **state)
 {
-	struct grant g = make(USER, GRANT_CONSTRAINT_EQUALS, ab, 2);
+	struct grant g = make(USER, POLICY_CONSTRAINT_EQUALS, ab, 2);
 	struct grant_caller user = who(USER), root = who(ROOT), session = who(SESSION);
 
 	(void)state;
@@ -216,11 +216,11 @@ static void principals_are_arns_of_principals(void **state)
 /* What grants_each() relies on: a request that meets a constraint holds the pair it is filed under. */
 static void slots_are_those_of_the_first_pair(void **state)
 {
-	struct grant_permit p = {0, GRANT_CONSTRAINT_NONE, NULL, 0};
+	struct policy_permit p = {0, POLICY_CONSTRAINT_NONE, NULL, 0};
 
 	(void)state;
 	assert_int_equal(grant_slot(&p), GRANT_SLOT_FREE);
-	p = (struct grant_permit){0, GRANT_CONSTRAINT_SUBSET, ab, 2};
+	p = (struct policy_permit){0, POLICY_CONSTRAINT_SUBSET, ab, 2};
 	assert_int_equal(grant_slot(&p), grant_slot_of_pair(&abc[0]));
 	assert_int_not_equal(grant_slot(&p), grant_slot_of_pair(&a_other[0]));
 	assert_int_not_equal(grant_slot_of_pair(&ebs_1[0]), grant_slot_of_pair(&ebs_2[0]));
@@ -230,7 +230,7 @@ static void slots_are_those_of_the_first_pair(void **state)
 static void copies_own_their_texts(void **state)
 {
 	char grantee[] = USER;
-	struct grant from = make(grantee, GRANT_CONSTRAINT_SUBSET, abc, 3), *g;
+	struct grant from = make(grantee, POLICY_CONSTRAINT_SUBSET, abc, 3), *g;
 
 	(void)state;
 	g = grant_new(&from);

@@ -48,15 +48,6 @@ static bool rotated_since(struct rig *f, const char *arn, char material[65])
 	return changed;
 }
 
-static void encrypt(struct rig *f, const char *arn, char *ret_blob)
-{
-	struct kms_json *v = rig_call(f, f->root, "Encrypt",
-				      "{\"KeyId\":\"%s\",\"Plaintext\":\"aGVsbG8=\"}", arn);
-
-	strcpy(ret_blob, rig_text(v, "CiphertextBlob"));
-	kms_json_free(v);
-}
-
 static void decrypts_with(struct rig *f, const char *blob, const char *material)
 {
 	struct kms_json *v = rig_call(f, f->root, "Decrypt", "{\"CiphertextBlob\":\"%s\"}", blob);
@@ -78,7 +69,7 @@ static void rotation_comes_each_period_and_old_blobs_stay_readable(void **state)
 	assert_int_equal(next_ms(f, arn), RIG_NOW_MS + 90 * RIG_DAY_MS);
 	for (int i = 0; i < 3; i++) {
 		current(f, arn, material[i]);
-		encrypt(f, arn, blob[i]);
+		rig_encrypt(f, arn, "{}", blob[i]);
 		f->now_ms += 90 * RIG_DAY_MS - 1;
 		assert_false(rotated_since(f, arn, material[i]));
 		f->now_ms += 1;
@@ -360,7 +351,7 @@ static void last_use_is_the_last_success(void **state)
 	assert_int_equal(kms_json_count(kms_json_get(v, "KeyLastUsage")), 0);
 	assert_true(kms_json_has(v, "TrackingStartDate"));
 	kms_json_free(v);
-	encrypt(f, arn, blob);
+	rig_encrypt(f, arn, "{}", blob);
 	f->now_ms += 1000;
 	rig_do(f, "Decrypt", "{\"CiphertextBlob\":\"%s\"}", blob);
 	f->now_ms += 1000;

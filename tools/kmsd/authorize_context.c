@@ -11,7 +11,8 @@
 #include "caller.h"
 #include "kms_json.h"
 
-#define PENDING_WINDOW_DEFAULT 30 /* days */
+#define PENDING_WINDOW_DEFAULT	30  /* days */
+#define ROTATION_PERIOD_DEFAULT 365 /* days */
 
 static bool is_one_of(const char *action, const char *const *list)
 {
@@ -120,28 +121,30 @@ static int add_tags(struct policy_context *table, const struct call *call)
 	return r;
 }
 
-/* What a CreateGrant asks for. */
-static int add_grant(struct policy_context *table, const struct call *call)
+/* What a CreateGrant asks for; its constraint counts as an encryption context. */
+static int add_new_grant(struct policy_context *table, const struct call *call)
 {
-	static const char *const principals[][2] = {{"kms:GranteePrincipal", "GranteePrincipal"},
-						    {"kms:RetiringPrincipal", "RetiringPrincipal"}};
-	static const char *const constraints[] = {"EncryptionContextEquals",
-						  "EncryptionContextSubset"};
+	static const char *const types[] = {"EncryptionContextEquals", "EncryptionContextSubset"};
 	const struct kms_json *operations = kms_json_get(call->input, "Operations");
-	const struct kms_json *given = kms_json_get(call->input, "Constraints");
+	const struct kms_json *constraints = kms_json_get(call->input, "Constraints");
+	const char *grantee = call_text(call, "GranteePrincipal");
+	const char *retiring = call_text(call, "RetiringPrincipal");
 	int r = 0;
 
-	for (size_t i = 0; i < 2; i++) {
-		const char *text = call_text(call, principals[i][1]);
-
-		if (text)
-			r |= policy_context_add(table, principals[i][0], text);
-		if (given && kms_json_get(given, constraints[i]))
-			r |= policy_context_add(table, "kms:GrantConstraintType", constraints[i]);
-	}
+	if (grantee)
+		r |= policy_context_add(table, "kms:GranteePrincipal", grantee);
+	if (retiring)
+		r |= policy_context_add(table, "kms:RetiringPrincipal", retiring);
 	for (size_t i = 0; operations && i < kms_json_count(operations); i++)
 		r |= policy_context_add(table, "kms:GrantOperations",
 					kms_json_string_value(kms_json_at(operations, i)));
+	for (size_t i = 0; constraints && i < 2; i++) {
+		const struct kms_json *pairs = kms_json_get(constraints, types[i]);
+
+		if (pairs)
+			r |= policy_context_add(table, "kms:GrantConstraintType", types[i]) |
+			     kms_json_each(pairs, add_pair, table);
+	}
 	return r;
 }
 
@@ -160,7 +163,13 @@ static int add_request(struct authorize_context *context, const struct call *cal
 	if (is_one_of(action, of_grants))
 		r |= policy_context_add(table, "kms:GrantIsForAWSResource", "false");
 	if (strcmp(action, "CreateGrant") == 0)
-		r |= add_grant(table, call);
+		r |= add_new_grant(table, call);
+	if (strcmp(action, "EnableKeyRotation") == 0) {
+		(void)snprintf(context->days, sizeof(context->days), "%" PRId64,
+			       call_number(call, "RotationPeriodInDays",
+					   ROTATION_PERIOD_DEFAULT)); /* fits */
+		r |= policy_context_add(table, "kms:RotationPeriodInDays", context->days);
+	}
 	if (is_one_of(action, of_policy))
 		r |= policy_context_add(
 			table, "kms:BypassPolicyLockoutSafetyCheck",
