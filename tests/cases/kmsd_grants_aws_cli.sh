@@ -9,6 +9,8 @@ make_key alias/demo
 ID=${KEY_ARN##*/}
 ROOT=arn:aws:iam::111122223333:root
 ROLE=arn:aws:iam::111122223333:role/app
+aws iam create-role --role-name app --assume-role-policy-document \
+	'{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}' >/dev/null
 
 # text CMD...: of aws kms, its output as text.
 text() {
@@ -62,6 +64,8 @@ refuses 'two constraints' ValidationException 'More than one constraint supplied
 	--constraints 'EncryptionContextSubset={a=b},EncryptionContextEquals={a=b}'
 refuses 'a grantee that is no principal' InvalidArnException 'ARN is not valid: arn:aws:s3:::x' create-grant --key-id "$ID" \
 	--grantee-principal arn:aws:s3:::x --operations Decrypt
+refuses 'a grantee that does not exist' InvalidArnException "ARN is not valid: ${ROLE}s" create-grant --key-id "$ID" \
+	--grantee-principal "${ROLE}s" --operations Decrypt
 refuses 'create-grant by alias' NotFoundException "Invalid keyId 'alias/demo'" create-grant --key-id alias/demo \
 	--grantee-principal "$ROLE" --operations Decrypt
 like 'dry run of create-grant' "$(post CreateGrant '{"KeyId":"'"$ID"'","GranteePrincipal":"'"$ROLE"'","Operations":["Decrypt"],"DryRun":true}')" \
