@@ -273,6 +273,8 @@ static void bad_signatures_get_aws_sentences(void **state)
 		 "Credential must have exactly 5 slash-delimited elements, e.g. "
 		 "keyid/date/region/service/term, got 'a/b'"},
 		{{.signed_headers = "x-amz-date"}, "'Host' must be a 'SignedHeader' in the AWS"},
+		{{.signed_headers = "host;x-amz-date"},
+		 "'X-Amz-Target' must be a 'SignedHeader' in the AWS"},
 		{{.region = "c"}, "Credential should be scoped to a valid region, not 'c'. "},
 		{{.service = "s3"}, "Credential should be scoped to correct service: 'kms'. "},
 		{{.day = "20231113"},

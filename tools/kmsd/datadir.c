@@ -15,8 +15,7 @@
 #include "store.h"
 
 #define LOCK_NAME	 "lock"
-#define CREDENTIALS_NAME "credentials"
-#define CREDENTIALS_TEMP "credentials.new"
+#define CREDENTIALS_TEMP DATADIR_CREDENTIALS ".new"
 
 /* The descriptor stays open: the lock lives as long as the process, however that ends. */
 static int lock(int dir_fd, struct err *err)
@@ -62,7 +61,7 @@ int datadir_write_credentials(int dir_fd, const struct access_key *key, struct e
 	r = r ? r : buf_append(&text, secret_cbytes(key->secret), secret_len(key->secret));
 	r = r ? r : buf_append(&text, "\n", 1);
 	if (r < 0)
-		return err_set(err, -r, "'" CREDENTIALS_NAME "'");
+		return err_set(err, -r, "'" DATADIR_CREDENTIALS "'");
 	fd = openat(dir_fd, CREDENTIALS_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(err, errno, "'" CREDENTIALS_TEMP "': %s", strerror(errno));
@@ -70,7 +69,7 @@ int datadir_write_credentials(int dir_fd, const struct access_key *key, struct e
 		r = -(errno ? errno : EIO);
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
-	if (r == 0 && renameat(dir_fd, CREDENTIALS_TEMP, dir_fd, CREDENTIALS_NAME) < 0)
+	if (r == 0 && renameat(dir_fd, CREDENTIALS_TEMP, dir_fd, DATADIR_CREDENTIALS) < 0)
 		r = -errno;
-	return r < 0 ? err_set(err, -r, "'" CREDENTIALS_NAME "': %s", strerror(-r)) : 0;
+	return r < 0 ? err_set(err, -r, "'" DATADIR_CREDENTIALS "': %s", strerror(-r)) : 0;
 }

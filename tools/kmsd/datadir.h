@@ -11,7 +11,9 @@ struct err;
  */
 int datadir_open(const char *path, int *ret_fd, struct err *err);
 
-/* Write the access key to "credentials" (0600) in the form of AWS's shared credentials file. */
+#define DATADIR_CREDENTIALS "credentials"
+
+/* Write the access key to DATADIR_CREDENTIALS (0600) in the form of AWS's shared credentials file. */
 int datadir_write_credentials(int dir_fd, const struct access_key *key, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SigV4 verified. See signature.h. */
 #include "signature.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -196,6 +197,34 @@ static int compare(const struct sigv4_request *req, const struct sigv4_authoriza
 		(char *)canonical.bytes, (char *)to_sign.bytes);
 }
 
+/*
+ * An x-amz- header that is not signed could be changed on the way, the target among them ("AWS Signature
+ * Version 4", create a canonical request: host and any x-amz-* headers must be signed).
+ */
+static int check_signed_headers(const struct sigv4_request *req, const char *list, struct err *err)
+{
+	char name[64];
+
+	if (!in_signed_headers(list, "host"))
+		return fault_set(err, FAULT_INVALID_SIGNATURE,
+				 "'Host' must be a 'SignedHeader' in the AWS Authorization.");
+	for (size_t i = 0; i < req->header_count; i++) {
+		const char *given = req->headers[i].name;
+		size_t n = strlen(given);
+
+		if (strncasecmp(given, "x-amz-", 6) != 0)
+			continue;
+		for (size_t k = 0; k <= n && k < sizeof(name); k++)
+			name[k] = (char)tolower((unsigned char)given[k]);
+		if (n >= sizeof(name) || !in_signed_headers(list, name))
+			return fault_set(
+				err, FAULT_INVALID_SIGNATURE,
+				"'%.60s' must be a 'SignedHeader' in the AWS Authorization.",
+				given);
+	}
+	return 0;
+}
+
 /* Everything about the header but the signature itself. */
 static int check_form(const struct sigv4_request *req, const struct signature_place *place,
 		      int64_t now, struct sigv4_authorization *a, struct scope *scope,
@@ -212,10 +241,8 @@ static int check_form(const struct sigv4_request *req, const struct signature_pl
 	r = r ? r : split_credential(a->credential, scope, err);
 	if (r < 0)
 		return r;
-	if (!in_signed_headers(a->signed_headers, "host"))
-		return fault_set(err, FAULT_INVALID_SIGNATURE,
-				 "'Host' must be a 'SignedHeader' in the AWS Authorization.");
-	r = check_scope(scope, place, ret_date, err);
+	r = check_signed_headers(req, a->signed_headers, err);
+	r = r ? r : check_scope(scope, place, ret_date, err);
 	return r ? r : check_clock(ret_date, now, err);
 }
 

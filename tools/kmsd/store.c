@@ -2,6 +2,7 @@
 #include "store_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include <sqlite3.h>
 
+#include "datadir.h"
 #include "err.h"
 #include "secret.h"
 #include "store_iam_impl.h"
@@ -330,6 +332,12 @@ static int prepare(struct store *store, struct sqlite3 *db, int dir_fd, struct e
 	if (r < 0)
 		return r;
 	version = r;
+	/* The credentials are written when a first start is complete. */
+	if (version == 0 && faccessat(dir_fd, DATADIR_CREDENTIALS, F_OK, 0) == 0)
+		return err_set(err, ENOENT,
+			       "'" FILE_NAME "' is missing or empty, but '" DATADIR_CREDENTIALS
+			       "' says that it was there: put it back, or start with an empty "
+			       "directory");
 	r = rootkey_load(dir_fd, version == 0, &store->rootkey, err);
 	if (r == 0 && version > 0)
 		r = check_root_key(store, db, err);
