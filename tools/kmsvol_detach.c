@@ -24,11 +24,12 @@
 #include "mountinfo.h"
 #include "secret.h"
 
-#define USERS_SHOWN	3
-#define END_TIMEOUT_MS	5000 /* from the unlocking to the end of the process */
-#define LOOP_TIMEOUT_MS 10000
-#define BUSY_TRIES	50 /* of BUSY_PAUSE_MS: what was just closed may be on its way out */
-#define BUSY_PAUSE_MS	20
+#define USERS_SHOWN	 3
+#define END_TIMEOUT_MS	 5000	/* from the unlocking to the end of the process */
+#define WRITE_TIMEOUT_MS 120000 /* from the unmount to the unlocking */
+#define LOOP_TIMEOUT_MS	 10000
+#define BUSY_TRIES	 50 /* of BUSY_PAUSE_MS: what was just closed may be on its way out */
+#define BUSY_PAUSE_MS	 20
 
 /* The link /proc/PID/NAME leads to @dir or below. Only names are compared: a stat() could hang. */
 static bool leads_below(int proc, const char *name, const char *dir)
@@ -101,7 +102,7 @@ static int in_use(const char *dir, struct err *err)
 		closedir(d);
 	return err_set(err, EBUSY, "'%s': cannot unmount: in use%s%s", dir,
 		       n ? " by process "
-			 : " (mounted over, or by a process that is not seen here)",
+			 : " (by a mount below it, or a process that is not seen here)",
 		       users);
 }
 
@@ -143,27 +144,64 @@ static int run_fusermount(const char *dir, bool lazy, struct err *err)
 	return err_set(err, EPERM, "'%s': cannot unmount: %s", dir, text);
 }
 
-int detach_mount(const char *dir, bool lazy, struct err *err)
+/* How @source (what is mounted) is in the mount table at @dir. */
+struct presence {
+	const char *dir, *source;
+	bool there, on_top;
+	char cover[256]; /* the type and source of what lies over it */
+};
+
+static int note_presence(const struct mountinfo_entry *e, void *arg)
+{
+	struct presence *p = arg;
+
+	if (strcmp(e->mountpoint, p->dir) != 0)
+		return 0;
+	p->on_top = strcmp(e->source, p->source) == 0;
+	p->there |= p->on_top;
+	(void)snprintf(p->cover, sizeof(p->cover), "%s '%s'", e->fstype, e->source);
+	return 0; /* a later one lies on top of this */
+}
+
+static int find_presence(const char *dir, const char *source, struct presence *ret, struct err *err)
+{
+	*ret = (struct presence){.dir = dir, .source = source};
+	return mountinfo_each(note_presence, ret, err);
+}
+
+static int unmount_once(const char *dir, bool lazy, struct err *err)
+{
+	if (geteuid() != 0)
+		return run_fusermount(dir, lazy, err);
+	if (umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0)
+		return err_set(err, errno, "'%s': cannot unmount: %s", dir, strerror(errno));
+	return 0;
+}
+
+int detach_mount(const char *dir, const char *source, bool lazy, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000L};
-	int r = 0;
+	struct presence p;
+	int r;
 
-	for (int i = 0; place_mounted(dir, NULL, NULL); i++) {
-		if (geteuid() != 0)
-			r = run_fusermount(dir, lazy, err);
-		else if (umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0)
-			r = err_set(err, errno, "'%s': cannot unmount: %s", dir, strerror(errno));
-		else
+	for (int i = 0;; i++) {
+		r = find_presence(dir, source, &p, err);
+		if (r < 0 || !p.there)
+			return r; /* not there: done, by us or by another who was quicker */
+		if (!p.on_top)	  /* umount goes by the path, and would take the wrong one */
+			return err_set(err, EBUSY,
+				       "'%s': cannot unmount: something is mounted over it: %s; "
+				       "unmount that first",
+				       dir, p.cover);
+		r = unmount_once(dir, lazy, err);
+		if (r == -EINVAL && find_presence(dir, source, &p, err) == 0 && !p.there)
 			return 0;
-		if (r == -EINVAL && !place_mounted(dir, NULL, NULL))
-			return 0; /* another was quicker */
 		if (r != -EBUSY)
 			return r;
 		if (i == BUSY_TRIES)
 			return in_use(dir, err);
 		(void)nanosleep(&pause, NULL); /* the kernel tells no event */
 	}
-	return r;
 }
 
 /* The process whose id stands in the lock file @fd, as a pidfd; -1: nobody's, or not to be had. */
@@ -212,20 +250,57 @@ static void ending_free(struct ending *ending)
 		close(ending->process);
 }
 
+static int note_elsewhere(const struct mountinfo_entry *e, void *arg)
+{
+	struct presence *p = arg;
+
+	if (strcmp(e->fstype, MOUNTINFO_FSTYPE) != 0 || strcmp(e->source, p->source) != 0)
+		return 0;
+	(void)snprintf(p->cover, sizeof(p->cover), "%s", e->mountpoint);
+	p->there = true;
+	return 1;
+}
+
+/* Its mount has gone, but is there a copy of it (a bind mount)? Then its daemon serves that. */
+static int check_elsewhere(const char *volume_dir, struct err *err)
+{
+	struct presence p = {.source = volume_dir};
+	int r = mountinfo_each(note_elsewhere, &p, err);
+
+	if (r < 0)
+		return r;
+	if (p.there)
+		return err_set(err, EBUSY,
+			       "volume '%s': it is also mounted at '%s', and its daemon serves "
+			       "that; unmount that too",
+			       volume_dir, p.cover);
+	return 0;
+}
+
 /*
- * Wait until the daemon has ended. It holds the volume's lock until everything is written, so this
- * takes as long as it takes.
+ * Wait until the daemon has ended. It holds the volume's lock until everything is written, which may
+ * take long on a slow disk; but a mount that lives on where it is not seen (another name space) must not
+ * keep us for ever.
  */
 static int ending_wait(const struct ending *ending, const char *volume_dir, struct err *err)
 {
+	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000L};
 	struct pollfd process = {.fd = ending->process, .events = POLLIN};
-	int r = 0;
+	unsigned waited = 0;
 
-	do
-		r = ending->lock < 0 ? 0 : flock(ending->lock, LOCK_SH);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return err_set(err, errno, "volume '%s': lock: %s", volume_dir, strerror(errno));
+	while (ending->lock >= 0 && flock(ending->lock, LOCK_SH | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_set(err, errno, "volume '%s': lock: %s", volume_dir,
+				       strerror(errno));
+		if (waited >= WRITE_TIMEOUT_MS)
+			return err_set(err, ETIMEDOUT,
+				       "volume '%s': unmounted, but its daemon has not ended in "
+				       "%d s: it still writes, or another mount name space has "
+				       "a copy of the mount",
+				       volume_dir, WRITE_TIMEOUT_MS / 1000);
+		(void)nanosleep(&pause, NULL); /* a lock tells no event together with a limit */
+		waited += BUSY_PAUSE_MS;
+	}
 	if (ending->lock >= 0)
 		(void)flock(ending->lock, LOCK_UN);
 	if (process.fd >= 0) /* all is written; this is for who looks at processes */
@@ -236,15 +311,12 @@ static int ending_wait(const struct ending *ending, const char *volume_dir, stru
 /* The file system goes, but only if it is the one on this record's loop device; then that. */
 static int detach_fs(const struct place *place, struct err *err)
 {
-	AUTO(freep) char *source = NULL;
 	AUTO(freep) char *disk = NULL;
-	int r = 0;
+	int r;
 
 	if (!place->loop || !*place->loop)
 		return 0;
-	if (place_mounted(place->mountpoint, NULL, &source) && source &&
-	    strcmp(source, place->loop) == 0)
-		r = detach_mount(place->mountpoint, false, err);
+	r = detach_mount(place->mountpoint, place->loop, false, err);
 	if (r < 0)
 		return r;
 	if (asprintf(&disk, "%s/disk", place->fuse_dir) < 0) {
@@ -264,7 +336,9 @@ int detach_all(const struct place *place, bool lazy, struct err *err)
 	if (place->mountpoint)
 		r = detach_fs(place, err);
 	if (r == 0 && place->fuse_dir)
-		r = detach_mount(place->fuse_dir, lazy, err);
+		r = detach_mount(place->fuse_dir, place->volume_dir, lazy, err);
+	if (r == 0)
+		r = check_elsewhere(place->volume_dir, err);
 	if (r == 0)
 		r = ending_wait(&ending, place->volume_dir, err);
 	ending_free(&ending);

@@ -79,14 +79,25 @@ ok 'it may open as many files as a large volume has segments' \
 	awk '/^Max open files/ { exit !($4 >= 65536 || $4 == $5) }' "/proc/$pid/limits"
 ok 'and unmounts after that' "$KMSVOL" unmount D
 
-# --- what lies over a mount is not the daemon's to take away
+# --- what lies over a mount is not the daemon's to take away, nor that of unmount
 if [ "$(id -u)" = 0 ] && "$KMSVOL" mount V D && mount -t tmpfs none D 2>/dev/null; then
 	later umount -l D
+	refused 1 "^kmsvol: '$DIR/D': cannot unmount: something is mounted over it: tmpfs 'none'; unmount that first" \
+		timeout 20 "$KMSVOL" unmount V
+	is 'what is mounted over it stays' "$(stat -f -c %T D)" tmpfs
 	pid=$("$KMSVOL" status V --json | jq .pid)
 	kill -TERM "$pid"
 	wait_for 10 gone -0 "$pid"
 	is 'a mount over it stays when the daemon ends' "$(stat -f -c %T D)" tmpfs
 	umount D
 	ok 'and the dead one below goes' "$KMSVOL" unmount D
+fi
+if [ "$(id -u)" = 0 ] && "$KMSVOL" mount V D && mount --bind D D2 2>/dev/null; then
+	later umount -l D2
+	"$KMSVOL" unmount D >/dev/null 2>stderr
+	like 'a bind mount keeps its daemon, and unmount does not wait for it' "$(cat stderr)" \
+		"^kmsvol: volume '$DIR/V': it is also mounted at '$DIR/D2?', and its daemon serves that; unmount that too"
+	ok 'unmount by the name of the volume takes the other' "$KMSVOL" unmount V
+	not_ok 'nothing is mounted' mountpoint -q D2
 fi
 done_testing
