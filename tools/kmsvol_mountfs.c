@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <openssl/evp.h>
+
 #include "bytes.h"
 #include "err.h"
 #include "kms_json.h"
@@ -25,7 +27,8 @@
 #include "secret.h"
 #include "volume.h"
 
-#define AWAIT_MS 20 /* between two looks for the mount */
+#define AWAIT_MS   20 /* between two looks for the mount */
+#define HASH_BYTES 8  /* of the SHA-256 of the volume's path */
 
 struct job {
 	const struct mount_options *options;
@@ -45,21 +48,37 @@ static void end_signals(sigset_t *ret_set)
 	sigaddset(ret_set, SIGHUP);
 }
 
+/* A copy of a volume's directory has the same id: only with the path is the name one volume's alone. */
+static int hash_of_path(const char *path, char ret_hex[2 * HASH_BYTES + 1], struct err *err)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+
+	if (EVP_Digest(path, strlen(path), digest, NULL, EVP_sha256(), NULL) != 1)
+		return err_set(err, EIO, "libcrypto has no SHA-256");
+	for (size_t i = 0; i < HASH_BYTES; i++)
+		(void)snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+	return 0;
+}
+
 static int set_place(struct job *job, struct err *err)
 {
 	AUTO(volume_header_freep) struct volume_header *header = NULL;
 	struct place *p = &job->place;
+	char hash[2 * HASH_BYTES + 1];
 	const char *id;
 	int r = volume_header_load(job->options->volume_dir, &header, err);
 
 	if (r < 0)
 		return err_prefix(err, "volume '%s'", job->options->volume_dir);
 	id = header->geometry.volume_id;
+	r = hash_of_path(job->options->volume_dir, hash, err);
+	if (r < 0)
+		return err_prefix(err, "volume '%s'", job->options->volume_dir);
 	p->volume_dir = strdup(job->options->volume_dir);
 	p->mountpoint = strdup(job->options->mountpoint);
-	if (asprintf(&p->fuse_dir, "%s/%s", PLACE_RUN_DIR, id) < 0)
+	if (asprintf(&p->fuse_dir, "%s/%s-%s", PLACE_RUN_DIR, id, hash) < 0)
 		p->fuse_dir = NULL;
-	if (asprintf(&p->record, "%s/%s.json", PLACE_RUN_DIR, id) < 0)
+	if (asprintf(&p->record, "%s/%s-%s.json", PLACE_RUN_DIR, id, hash) < 0)
 		p->record = NULL;
 	if (!p->volume_dir || !p->mountpoint || !p->fuse_dir || !p->record)
 		return err_set(err, ENOMEM, "volume '%s': out of memory", job->options->volume_dir);

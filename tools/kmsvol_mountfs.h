@@ -3,6 +3,8 @@
  * that, mounted where the user wants it. Every step is undone when a later one fails or a signal
  * comes. Needs root.
  *
+ * ID is the volume's id and a hash of its path: a copy of a volume has the same id.
+ *
  *   step | makes | undone by
  *   1 | PLACE_RUN_DIR/ID, the private directory | rmdir
  *   2 | the daemon and its FUSE mount there | umount, and wait for its end

@@ -75,6 +75,21 @@ is 'mkfs that fails: exit code' $? 1
 like 'mkfs that fails: sentence' "$(cat out)" "^kmsvol: volume '$DIR/SMALL': mkfs.xfs ended with 1"
 nothing_left 'mkfs that fails'
 
+# --- a copy of the volume's directory has the same id, and its mount is one of its own
+cp -r V COPY
+mkdir C
+need_ok 'the volume mounts' "$KMSVOL" mount V D --fs ext4
+later release C
+ok 'so does its copy' "$KMSVOL" mount COPY C --fs ext4
+ok 'the copy has the file' sh -c 'sha256sum <C/file | cmp - sum'
+ok 'the copy unmounts' "$KMSVOL" unmount C
+ok 'the volume is still there' sh -c 'sha256sum <D/file | cmp - sum'
+refused 1 "^kmsvol: volume '$DIR/COPY': the volume holds ext4, not xfs" "$KMSVOL" mount COPY C --fs xfs
+is 'a mount of the copy that fails leaves the record' \
+	"$("$KMSVOL" status D --json | jq -r .filesystem_mountpoint)" "$DIR/D"
+ok 'unmount' "$KMSVOL" unmount D
+nothing_left 'a copy'
+
 # --- in the foreground
 "$KMSVOL" mount V D --fs ext4 --foreground 2>foreground.stderr &
 pid=$!
