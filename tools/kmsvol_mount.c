@@ -14,6 +14,8 @@
 #include "kmsvol_cmd.h"
 #include "kmsvol_fs.h"
 #include "kmsvol_mountfs.h"
+#include "kmsvol_place.h"
+#include "kmsvol_taken.h"
 #include "mount.h"
 #include "mountinfo.h"
 #include "secret.h"
@@ -45,15 +47,14 @@ static int check_places(const char *vol, const char *dir, char **ret_vol, char *
 	if (r < 0)
 		return err_prefix(err, "volume '%s'", vol);
 	absolute_vol = realpath(vol, NULL);
-	absolute_dir = realpath(dir, NULL);
+	absolute_dir = place_absolute(dir); /* also when a dead mount is on it */
+	if (absolute_vol && absolute_dir && (r = taken_check(absolute_vol, absolute_dir, err)) < 0)
+		return r;
 	/* A dead mount still has its attributes in the kernel for a while; statfs() finds it out. */
 	if (!absolute_vol || !absolute_dir || stat(absolute_dir, &st) < 0 ||
 	    statfs(absolute_dir, &fs) < 0)
-		return err_set(err, errno, "mount point '%s': %s%s", absolute_vol ? dir : vol,
-			       strerror(errno),
-			       errno == ENOTCONN ? ": its daemon has died; 'kmsvol unmount' takes "
-						   "the mount away"
-						 : "");
+		return err_set(err, errno, "mount point '%s': %s", absolute_vol ? dir : vol,
+			       strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "mount point '%s': not a directory", dir);
 	if (mountinfo_is_within(absolute_vol, absolute_dir) ||

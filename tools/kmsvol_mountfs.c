@@ -186,6 +186,9 @@ static int build(struct job *job, struct err *err)
 		r = err_set(err, EINTR, "interrupted");
 	if (r == 0)
 		r = fs_mount(p->loop, p->mountpoint, job->type, o->read_only, err);
+	p->fs_was_mounted = r == 0;
+	if (r == 0)
+		r = place_record_save(p, err);
 	close(fd);
 	return r < 0 ? err_prefix(err, "volume '%s'", p->volume_dir) : 0;
 }

@@ -88,6 +88,20 @@ bool place_mounted(const char *dir, char **ret_type, char **ret_source)
 	return top.found;
 }
 
+static int note_source(const struct mountinfo_entry *e, void *p)
+{
+	const char *const *wanted = p;
+
+	return strcmp(e->mountpoint, wanted[0]) == 0 && strcmp(e->source, wanted[1]) == 0;
+}
+
+bool place_has(const char *dir, const char *source)
+{
+	const char *wanted[] = {dir, source};
+
+	return mountinfo_each(note_source, wanted, NULL) > 0;
+}
+
 /* One record into @ret; false when it is not one of ours or cannot be read. */
 static bool record_load(const char *name, struct place *ret)
 {
@@ -112,6 +126,7 @@ static bool record_load(const char *name, struct place *ret)
 	    kms_json_str(obj, "mountpoint", &mountpoint, NULL) < 0 ||
 	    kms_json_str(obj, "loop", &loop, NULL) < 0)
 		return false;
+	(void)kms_json_bool(obj, "fs_was_mounted", &ret->fs_was_mounted, NULL); /* else false */
 	ret->volume_dir = strdup(volume_dir);
 	ret->fuse_dir = strdup(fuse_dir);
 	ret->mountpoint = strdup(mountpoint);
@@ -174,10 +189,7 @@ int place_find(const char *path, struct place *ret_place, struct err *err)
 	if (!absolute)
 		return err_set(err, errno, "'%s': %s", path, strerror(errno));
 	if (find_record(absolute, &place)) {
-		AUTO(freep) char *type = NULL;
-
-		place.fuse_mounted = place_mounted(place.fuse_dir, &type, NULL) && type &&
-				     strcmp(type, MOUNTINFO_FSTYPE) == 0;
+		place.fuse_mounted = place_has(place.fuse_dir, place.volume_dir);
 	} else {
 		r = mountinfo_each(note_fuse, &search, err);
 		if (r == 0 && !place.volume_dir)
@@ -204,7 +216,8 @@ int place_record_save(const struct place *place, struct err *err)
 	if (obj && (kms_json_set_str(obj, "volume_dir", place->volume_dir) |
 		    kms_json_set_str(obj, "fuse_dir", place->fuse_dir) |
 		    kms_json_set_str(obj, "mountpoint", place->mountpoint) |
-		    kms_json_set_str(obj, "loop", place->loop ? place->loop : "")) == 0)
+		    kms_json_set_str(obj, "loop", place->loop ? place->loop : "") |
+		    kms_json_set_bool(obj, "fs_was_mounted", place->fs_was_mounted)) == 0)
 		text = kms_json_text(obj);
 	if (!text || asprintf(&temporary, "%s.new", place->record) < 0) {
 		temporary = NULL;

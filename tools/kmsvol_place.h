@@ -20,6 +20,7 @@ struct place {
 	char *loop;	   /* with --fs: "/dev/loop0" */
 	char *record;	   /* with --fs: the path of the record */
 	bool fuse_mounted; /* fuse_dir is in the mount table */
+	bool fs_was_mounted; /* with --fs: the last step was done; the file system may have gone since */
 };
 
 /*
@@ -40,6 +41,9 @@ char *place_absolute(const char *path);
  * (either may be NULL); false: nothing is.
  */
 bool place_mounted(const char *dir, char **ret_type, char **ret_source);
+
+/* Is @source (a device, a volume's directory) mounted at exactly @dir, on top or covered? */
+bool place_has(const char *dir, const char *source);
 
 /* Write or remove the record of a --fs mount. place->record names it. */
 int place_record_save(const struct place *place, struct err *err);

@@ -9,19 +9,24 @@
 #include "kms_json.h"
 #include "kmsvol_cmd.h"
 #include "kmsvol_place.h"
+#include "kmsvol_taken.h"
 #include "secret.h"
 #include "volume.h"
 
+#define WORDS_MAX 8192
+
 static const char help[] = "Say how a volume is doing. VOL is its directory, or a directory where "
 			   "it is mounted. State\n"
-			   "'unmounted' means that no daemon serves it.";
+			   "'unmounted' means that no daemon serves it, 'dead' that its daemon has "
+			   "died but not its mount.";
 
 /* The header's facts, under the names that a daemon uses. NULL: out of memory. */
-static struct kms_json *header_json(const char *dir, const struct volume_header *h)
+static struct kms_json *header_json(const char *dir, const char *state,
+				    const struct volume_header *h)
 {
 	struct kms_json *obj = kms_json_new_object();
 
-	if (obj && (kms_json_set_str(obj, "state", "unmounted") |
+	if (obj && (kms_json_set_str(obj, "state", state) |
 		    kms_json_set_str(obj, "volume_id", h->geometry.volume_id) |
 		    kms_json_set_str(obj, "volume_dir", dir) |
 		    kms_json_set_u64(obj, "size_bytes", h->geometry.size_bytes) |
@@ -32,9 +37,14 @@ static struct kms_json *header_json(const char *dir, const struct volume_header 
 	return obj;
 }
 
-/* What a record of --fs knows besides. */
-static int add_place(struct kms_json *obj, const struct place *place)
+/* What the mount table and a record of --fs know besides. */
+static int add_place(struct kms_json *obj, const struct place *place, enum taken taken)
 {
+	char words[WORDS_MAX];
+
+	taken_words(place, taken, words, sizeof(words));
+	if (*words && kms_json_set_str(obj, "notice", words) < 0)
+		return -ENOMEM;
 	if (!place->mountpoint)
 		return 0;
 	return kms_json_set_str(obj, "filesystem_mountpoint", place->mountpoint) |
@@ -45,6 +55,7 @@ static int status(const struct place *place, bool as_json)
 {
 	AUTO(volume_header_freep) struct volume_header *header = NULL;
 	struct kms_json *reply = NULL;
+	enum taken taken;
 	struct err err;
 	int r;
 
@@ -55,9 +66,11 @@ static int status(const struct place *place, bool as_json)
 	r = cmd_ask(place->volume_dir, "status", &reply, &err);
 	if (r < 0 && r != -ENOTCONN)
 		return cmd_fail(&err);
+	taken = taken_by(place);
 	if (r == -ENOTCONN)
-		reply = header_json(place->volume_dir, header);
-	if (reply && add_place(reply, place) < 0)
+		reply = header_json(place->volume_dir, taken == TAKEN_DEAD ? "dead" : "unmounted",
+				    header);
+	if (reply && add_place(reply, place, taken) < 0)
 		kms_json_freep(&reply);
 	return cmd_print(reply, as_json);
 }

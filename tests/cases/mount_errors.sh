@@ -48,6 +48,9 @@ is 'status by the mount point is status of the volume' \
 	"$("$KMSVOL" status D --json | jq -r .volume_id)" "$(jq -r .id V/volume.json)"
 not_ok 'nothing is mounted at the second place' mountpoint -q D2
 
+refused 1 "^kmsvol: mount point '$DIR/D': volume '$DIR/V' is mounted there$" "$KMSVOL" mount outer/W D
+is 'nothing was mounted over it' "$(grep -c " $DIR/D " /proc/self/mountinfo)" 1
+
 sleep 60 <D/disk &
 holder=$!
 later end_process "$holder"
@@ -65,7 +68,13 @@ pid=$("$KMSVOL" status D --json | jq .pid)
 kill -KILL "$pid"
 wait_for 10 gone "$pid"
 not_ok 'the mount is dead' cat D/status
-refused 1 "its daemon has died; 'kmsvol unmount' takes the mount away" "$KMSVOL" mount V D
+is 'status says so' "$("$KMSVOL" status V --json | jq -r '.state + ": " + .notice')" \
+	"dead: its daemon has died and left the mount at '$DIR/D'; 'kmsvol unmount $DIR/D' takes it away"
+refused 1 "^kmsvol: volume '$DIR/V': its daemon has died and left the mount at '$DIR/D'; 'kmsvol unmount $DIR/D' takes it away" \
+	"$KMSVOL" mount V D
+refused 1 "^kmsvol: volume '$DIR/V': its daemon has died" "$KMSVOL" mount V D2
+refused 1 "^kmsvol: mount point '$DIR/D': volume '$DIR/V' is mounted there: its daemon has died" \
+	"$KMSVOL" mount outer/W D
 ok 'unmount takes it away' "$KMSVOL" unmount D
 not_ok 'nothing is mounted any more' mountpoint -q D
 ok 'and the volume mounts' "$KMSVOL" mount V D

@@ -105,6 +105,29 @@ need_ok 'it mounts' "$KMSVOL" mount V D --fs ext4
 kill -KILL "$("$KMSVOL" status V --json | jq .pid)"
 ok 'unmount after the daemon was killed' timeout 60 "$KMSVOL" unmount D
 nothing_left 'killed daemon'
+need_ok 'it mounts' "$KMSVOL" mount V D --fs ext4
+kill -KILL "$("$KMSVOL" status V --json | jq .pid)"
+ok 'the mount is dead' wait_for 10 state_is V dead
+refused 1 "^kmsvol: volume '$VOL': its daemon has died and left the mount at '$DIR/D'; 'kmsvol unmount $DIR/D'" \
+	"$KMSVOL" mount V D --fs ext4
+refused 1 "^kmsvol: mount point '$DIR/D': volume '$VOL' is mounted there: its daemon has died" \
+	"$KMSVOL" mount RAW D --fs ext4
+refused 1 "^kmsvol: mount point '$DIR/D': volume '$VOL' is mounted there: its daemon has died" \
+	"$KMSVOL" mount RAW D
+ok 'unmount by the name of the volume' timeout 60 "$KMSVOL" unmount V
+nothing_left 'killed daemon, by the volume'
+
+# --- umount(8) takes the file system alone
+need_ok 'it mounts' "$KMSVOL" mount V D --fs ext4
+refused 1 "^kmsvol: mount point '$DIR/D': volume '$VOL' is mounted there$" "$KMSVOL" mount RAW D
+ok 'umount' umount D
+refused 1 "^kmsvol: volume '$VOL': its file system was unmounted from '$DIR/D'; 'kmsvol unmount $VOL' ends it" \
+	"$KMSVOL" mount V D --fs ext4
+refused 1 "^kmsvol: mount point '$DIR/D': volume '$VOL' is mounted there: its file system was unmounted" \
+	"$KMSVOL" mount RAW D
+like 'status says it' "$("$KMSVOL" status V)" "^notice: .*unmounted from '$DIR/D'; 'kmsvol unmount $VOL' ends it"
+ok 'unmount' "$KMSVOL" unmount "$VOL"
+nothing_left 'umount'
 
 # --- the key is lost: I/O waits, and unmount says so instead of waiting too
 need_ok 'it mounts' "$KMSVOL" mount V D --fs ext4 --check-interval 200ms
