@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -117,9 +119,14 @@ static void tell_ready(void *arg)
 static void child(daemon_run *run, void *arg, int fd)
 {
 	struct err err = {0};
+	sigset_t none;
 	int r;
 
 	told_fd = fd;
+	/* The parent ends us by SIGTERM; whatever it ignored or blocked. */
+	(void)signal(SIGTERM, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail with these arguments */
 	if (fd > 3)
 		(void)close_range(3, (unsigned)fd - 1, 0);
 	(void)close_range((unsigned)fd + 1, ~0U, 0);
@@ -134,24 +141,40 @@ static void child(daemon_run *run, void *arg, int fd)
 	_exit(r < 0 ? 1 : 0);
 }
 
-/* Wait for the child's word. */
-static int listen_to(pid_t pid, int fd, struct err *err)
+/* Wait until there is something to read, or one of the signals came: true. */
+static bool interrupted(int fd, int signals)
+{
+	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+	struct signalfd_siginfo info;
+
+	while (poll(fds, 2, -1) < 0)
+		; /* EINTR, or out of memory for a moment */
+	return fds[1].revents && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info);
+}
+
+/* Wait for the child's word. When a signal comes first, end the child with all that it has done. */
+static int listen_to(pid_t pid, int fd, int signals, struct err *err)
 {
 	struct word word;
 	size_t got = 0;
 	int status = 0;
+	bool cut = false;
 
-	while (got < sizeof(word)) {
+	while (got < sizeof(word) && !(cut = interrupted(fd, signals))) {
 		ssize_t n = read(fd, (char *)&word + got, sizeof(word) - got);
 
 		if (n == 0 || (n < 0 && errno != EINTR))
 			break;
 		got += n > 0 ? (size_t)n : 0;
 	}
-	if (got == sizeof(word) && word.r == 0)
+	if (!cut && got == sizeof(word) && word.r == 0)
 		return 0;
+	if (cut)
+		(void)kill(pid, SIGTERM); /* it unmounts when it is as far as that */
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (cut)
+		return err_set(err, EINTR, "interrupted");
 	if (got != sizeof(word))
 		return err_set(err, EIO, "the daemon died at its start (%s %d)",
 			       WIFSIGNALED(status) ? "signal" : "exit",
@@ -161,7 +184,19 @@ static int listen_to(pid_t pid, int fd, struct err *err)
 	return word.r;
 }
 
-int daemon_background(daemon_run *run, void *arg, struct err *err)
+/* Those that ask to end and that are not ignored (nohup, a shell's background). */
+static void ending_signals(sigset_t *ret_set)
+{
+	const int all[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action;
+
+	sigemptyset(ret_set);
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (sigaction(all[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(ret_set, all[i]);
+}
+
+static int start(daemon_run *run, void *arg, int signals, struct err *err)
 {
 	int fds[2], r;
 	pid_t pid;
@@ -173,7 +208,23 @@ int daemon_background(daemon_run *run, void *arg, struct err *err)
 		child(run, arg, fds[1]);
 	(void)close(fds[1]);
 	r = pid < 0 ? err_set(err, errno, "fork: %s", strerror(errno))
-		    : listen_to(pid, fds[0], err);
+		    : listen_to(pid, fds[0], signals, err);
 	(void)close(fds[0]);
+	return r;
+}
+
+int daemon_background(daemon_run *run, void *arg, struct err *err)
+{
+	sigset_t set, before;
+	int signals, r;
+
+	ending_signals(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, &before); /* cannot fail with these arguments */
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	r = signals < 0 ? err_set(err, errno, "signalfd: %s", strerror(errno))
+			: start(run, arg, signals, err);
+	if (signals >= 0)
+		(void)close(signals);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
 }

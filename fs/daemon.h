@@ -13,6 +13,7 @@ int daemon_foreground(daemon_run *run, void *arg, struct err *err);
 /*
  * Call @run in a process of its own: a new session, working directory /, no foreign file descriptors. Returns
  * in the calling process when it is ready (0) or has failed (what it said). Before any thread is made.
+ * -EINTR: SIGINT, SIGTERM or SIGHUP came first, and the process has ended with all that it made.
  */
 int daemon_background(daemon_run *run, void *arg, struct err *err);
 
