@@ -343,8 +343,8 @@ int detach_all(const struct place *place, bool lazy, struct err *err)
 		r = ending_wait(&ending, place->volume_dir, err);
 	ending_free(&ending);
 	if (r == 0 && place->record) {
-		(void)rmdir(place->fuse_dir); /* it may have gone already */
 		place_record_remove(place);
+		place_private_remove(place);
 	}
 	return r;
 }

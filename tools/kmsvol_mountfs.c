@@ -27,8 +27,9 @@
 #include "secret.h"
 #include "volume.h"
 
-#define AWAIT_MS   20 /* between two looks for the mount */
-#define HASH_BYTES 8  /* of the SHA-256 of the volume's path */
+#define AWAIT_MS    20 /* between two looks for the mount */
+#define MKDIR_TRIES 10
+#define HASH_BYTES  8 /* of the SHA-256 of the volume's path */
 
 struct job {
 	const struct mount_options *options;
@@ -89,11 +90,15 @@ static int make_private_dir(struct job *job, struct err *err)
 {
 	const char *dir = job->place.fuse_dir;
 
-	if (mkdir(PLACE_RUN_DIR, 0755) < 0 && errno != EEXIST)
-		return err_set(err, errno, "'%s': %s", PLACE_RUN_DIR, strerror(errno));
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_set(err, errno, "'%s': %s", dir, strerror(errno));
-	return 0;
+	for (int i = 0; i < MKDIR_TRIES; i++) {
+		if (mkdir(PLACE_RUN_DIR, 0755) < 0 && errno != EEXIST)
+			return err_set(err, errno, "'%s': %s", PLACE_RUN_DIR, strerror(errno));
+		if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+			return 0;
+		if (errno != ENOENT) /* another has just taken the empty PLACE_RUN_DIR away */
+			break;
+	}
+	return err_set(err, errno, "'%s': %s", dir, strerror(errno));
 }
 
 /* Has a signal come that asks to end? Collects the end of the child on the way. */
@@ -189,6 +194,8 @@ static int build(struct job *job, struct err *err)
 	p->fs_was_mounted = r == 0;
 	if (r == 0)
 		r = place_record_save(p, err);
+	if (r == 0 && asked_to_end(job))
+		r = err_set(err, EINTR, "interrupted");
 	close(fd);
 	return r < 0 ? err_prefix(err, "volume '%s'", p->volume_dir) : 0;
 }
@@ -218,16 +225,8 @@ static int start_daemon(struct job *job, struct mount_options *inner)
 {
 	struct err err;
 
-	if (!inner->foreground) {
-		if (mount_run(inner, &err) < 0)
-			return cmd_fail(&err);
-		/* Only now: the daemon would have inherited the blocked signals. */
-		if (watch_signals(job, &err) < 0)
-			return cmd_fail(&err);
-		return CMD_GO;
-	}
-	if (watch_signals(job, &err) < 0)
-		return cmd_fail(&err);
+	if (!inner->foreground)
+		return mount_run(inner, &err) < 0 ? cmd_fail(&err) : CMD_GO;
 	job->child = fork();
 	if (job->child == 0)
 		_exit(child_main(job, inner));
@@ -255,13 +254,15 @@ static int steps(struct job *job)
 	struct err err, second;
 	int code;
 
-	if (set_place(job, &err) < 0 || make_private_dir(job, &err) < 0)
+	/* Signals before there is anything: from here on one undoes everything. */
+	if (set_place(job, &err) < 0 || watch_signals(job, &err) < 0 ||
+	    make_private_dir(job, &err) < 0)
 		return cmd_fail(&err);
 	inner.mountpoint = job->place.fuse_dir;
 	inner.allow_other = false;
 	code = start_daemon(job, &inner);
 	if (code != CMD_GO) {
-		(void)rmdir(job->place.fuse_dir); /* not when it is in use by another mount */
+		place_private_remove(&job->place); /* not when it is in use by another mount */
 		return code;
 	}
 	if (build(job, &err) < 0) {

@@ -248,3 +248,9 @@ void place_record_remove(const struct place *place)
 	if (place->record)
 		(void)unlink(place->record); /* it may have gone already */
 }
+
+void place_private_remove(const struct place *place)
+{
+	(void)rmdir(place->fuse_dir); /* it may have gone already */
+	(void)rmdir(PLACE_RUN_DIR);   /* others may have theirs in it */
+}

@@ -49,4 +49,7 @@ bool place_has(const char *dir, const char *source);
 int place_record_save(const struct place *place, struct err *err);
 void place_record_remove(const struct place *place);
 
+/* Remove the private directory, and PLACE_RUN_DIR with the last; not what is in use. */
+void place_private_remove(const struct place *place);
+
 #endif

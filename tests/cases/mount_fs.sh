@@ -100,6 +100,37 @@ wait "$pid"
 is 'foreground: SIGINT unmounts' $? 0
 nothing_left 'foreground'
 
+# --- a signal during mount
+# interrupted SECONDS: SIGTERM so long after mount has begun. Its exit code is in $code.
+interrupted() {
+	"$KMSVOL" mount V D --fs ext4 2>interrupted.stderr &
+	pid=$!
+	sleep "$1"
+	kill -TERM "$pid" 2>/dev/null
+	wait "$pid"
+	code=$?
+}
+kill -STOP "$KMSD_PID"
+interrupted 0.5
+kill -CONT "$KMSD_PID"
+is 'a signal while KMS is asked: exit code' "$code" 1
+like 'a signal while KMS is asked: sentence' "$(cat interrupted.stderr)" "^kmsvol: (volume '$VOL': )?interrupted"
+ok 'a signal while KMS is asked: no daemon' flock -n V/lock true
+nothing_left 'a signal while KMS is asked'
+[ -n "$(ls /run/kmsvol 2>/dev/null)" ] || not_ok 'not even an empty /run/kmsvol' test -e /run/kmsvol
+bad=''
+for after in 0 0.01 0.02 0.03 0.04 0.05 0.06 0.08 0.1 0.12 0.15; do
+	interrupted "$after"
+	if [ "$code" -eq 0 ]; then
+		mountpoint -q D && "$KMSVOL" unmount D || bad+=" $after: 0 but not mounted;"
+	elif ! flock -n V/lock true || mountpoint -q D || grep -q "$ID" /proc/self/mountinfo ||
+		losetup -l | grep -q "$ID" || [ -n "$(find /run/kmsvol -name "$ID*" 2>/dev/null)" ]; then
+		bad+=" $after: something is left;"
+		release V
+	fi
+done
+is 'a signal at any time: mounted, or nothing is left' "$bad" ''
+
 # --- the daemon is killed
 need_ok 'it mounts' "$KMSVOL" mount V D --fs ext4
 kill -KILL "$("$KMSVOL" status V --json | jq .pid)"
