@@ -22,6 +22,15 @@ make_user() {
 		text iam create-access-key --user-name "$1" --query 'AccessKey.[AccessKeyId,SecretAccessKey]' >"$DIR/$1"
 }
 
+# The reader is deleted, and another user made of that name.
+remake_reader() {
+	local key
+	key=$(cut -f1 "$DIR/reader")
+	aws iam delete-user-policy --user-name reader --policy-name own 2>/dev/null
+	aws iam delete-access-key --user-name reader --access-key-id "$key" &&
+		aws iam delete-user --user-name reader && make_user reader
+}
+
 # allow USER STATEMENT...: the statements are all that the user's policy has.
 allow() {
 	aws iam put-user-policy --user-name "$1" --policy-name own --policy-document "$(document "$2")"
@@ -74,10 +83,7 @@ refused 'beats the grant' AccessDeniedException Decrypt \
 	"User: $READER is not authorized to perform: kms:Decrypt on resource: $KEY with an explicit deny in an identity-based policy" decrypt reader
 ok 'when the deny is gone' aws iam delete-user-policy --user-name reader --policy-name own
 is 'the grant counts again' "$(decrypt reader | base64 -d)" hello
-for k in $(text iam list-access-keys --user-name reader --query 'AccessKeyMetadata[].AccessKeyId'); do
-	aws iam delete-access-key --user-name reader --access-key-id "$k"
-done
-aws iam delete-user --user-name reader && make_user reader
+remake_reader
 refused 'a user made anew under the old name has no part in the grant' AccessDeniedException Decrypt "$(may_not reader Decrypt)" decrypt reader
 
 # --- the key, disabled and pending deletion, as the user sees it
@@ -117,4 +123,8 @@ refused 'so is the root user' AccessDeniedException GetKeyPolicy \
 	aws kms get-key-policy --key-id "$KEY" --policy-name default
 is 'who kept kms:PutKeyPolicy repairs the key' "$(put reader "$ROOT" 2>&1)" ''
 is 'and it serves again' "$(decrypt test | base64 -d)" hello
+ok 'a policy that lets the reader in by name' put reader "$ROOT,${KEEPER/kms:PutKeyPolicy\"/kms:PutKeyPolicy\",\"kms:Decrypt\"}" --bypass-policy-lockout-safety-check
+is 'lets the reader in' "$(decrypt reader | base64 -d)" hello
+remake_reader
+refused 'but not another user of that name' AccessDeniedException Decrypt "$(may_not reader Decrypt)" decrypt reader
 done_testing

@@ -18,6 +18,7 @@
 #include "kms_json.h"
 #include "operations.h"
 #include "policy.h"
+#include "policy_bound.h"
 #include "secret.h"
 #include "validate.h"
 
@@ -398,6 +399,45 @@ static void the_key_policy_decides(void **state)
 	policy_free(policies[1]);
 }
 
+static int resolve_as_first(void *arg, const char *arn, char ret_id[POLICY_ID_MAX], struct err *err)
+{
+	(void)arg;
+	(void)err;
+	(void)snprintf(ret_id, POLICY_ID_MAX, "AIDA%zu", strlen(arn));
+	return 0;
+}
+
+static void a_policy_is_bound_again_to_the_ids_it_had(void **state)
+{
+	static const char text[] =
+		"{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Principal\":"
+		"{\"AWS\":[\"arn:aws:iam::111122223333:user/test\",\"123456789012\","
+		"\"arn:aws:iam::111122223333:user/"
+		"tes\"]},\"Action\":\"kms:*\",\"Resource\":\"*\"}}";
+	const struct policy_resolver first = {resolve_as_first, NULL};
+	struct policy_resolver kept;
+	struct policy *policy = NULL;
+	char *ids = NULL;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(policy_parse(POLICY_KEY, text, strlen(text), &first, &policy, &err), 0);
+	assert_int_equal(policy_bound_text(policy, &ids, &err), 0);
+	assert_string_equal(ids, "arn:aws:iam::111122223333:user/test AIDA35\n"
+				 "arn:aws:iam::111122223333:user/tes AIDA34\n");
+	policy_free(policy);
+	kept = policy_bound_resolver(ids);
+	assert_int_equal(policy_parse(POLICY_KEY, text, strlen(text), &kept, &policy, &err), 0);
+	assert_string_equal(policy_principal_at(policy, 0)->id, "AIDA35");
+	assert_string_equal(policy_principal_at(policy, 2)->id, "AIDA34");
+	policy_free(policy);
+	kept = policy_bound_resolver("");
+	assert_int_equal(policy_parse(POLICY_KEY, text, strlen(text), &kept, &policy, &err), 0);
+	assert_string_equal(policy_principal_at(policy, 0)->id, "");
+	policy_free(policy);
+	free(ids);
+}
+
 static void policies_must_be_policies_and_leave_a_way_back(void **state)
 {
 	static const char *const bad[] = {
@@ -414,7 +454,7 @@ static void policies_must_be_policies_and_leave_a_way_back(void **state)
 				    "\"Allow\",\"Principal\":\"*\",\"Action\":\"kms:Get*\","
 				    "\"Resource\":\"*\"}}";
 	AUTO(kms_json_freep) struct kms_json *bypass = kms_json_new_object();
-	char *big = malloc(40000);
+	char *big = malloc(40000), *ids = NULL;
 	struct caller caller;
 	struct kmsd kmsd;
 	struct err err = {0};
@@ -424,7 +464,7 @@ static void policies_must_be_policies_and_leave_a_way_back(void **state)
 	assert_int_equal(kms_json_set_bool(bypass, "BypassPolicyLockoutSafetyCheck", true), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		call.input = i % 2 ? bypass : NULL; /* which bypasses no other check */
-		assert_true(op_policy_check(&call, NULL, bad[i], &err) < 0);
+		assert_true(op_policy_check(&call, NULL, bad[i], &ids, &err) < 0);
 		assert_string_equal(err.code, "MalformedPolicyDocumentException");
 		assert_true(err.aws_message[0] != '\0');
 	}
@@ -432,17 +472,20 @@ static void policies_must_be_policies_and_leave_a_way_back(void **state)
 	assert_int_equal(
 		op_policy_check(&call, NULL,
 				"{\"Version\":\"2012-10-17\",\"Statement\":[" ROOT_STATEMENT "]}",
-				&err),
+				&ids, &err),
 		0);
-	assert_true(op_policy_check(&call, NULL, locks, &err) < 0);
+	assert_string_equal(ids, ""); /* nobody but an account is named */
+	free(ids);
+	assert_true(op_policy_check(&call, NULL, locks, &ids, &err) < 0);
 	assert_string_equal(err.code, "MalformedPolicyDocumentException");
 	assert_string_equal(err.aws_message, "The new key policy will not allow you to update the "
 					     "key policy in the future.");
 	call.input = bypass;
-	assert_int_equal(op_policy_check(&call, NULL, locks, &err), 0);
+	assert_int_equal(op_policy_check(&call, NULL, locks, &ids, &err), 0);
+	free(ids);
 	memset(big, ' ', 39999);
 	big[39999] = '\0';
-	assert_true(op_policy_check(&call, NULL, big, &err) < 0);
+	assert_true(op_policy_check(&call, NULL, big, &ids, &err) < 0);
 	assert_string_equal(err.code, "LimitExceededException");
 	free(big);
 }
@@ -484,6 +527,7 @@ int main(void)
 		cmocka_unit_test(key_references_are_taken_apart),
 		cmocka_unit_test(operations_are_found_by_name),
 		cmocka_unit_test(the_key_policy_decides),
+		cmocka_unit_test(a_policy_is_bound_again_to_the_ids_it_had),
 		cmocka_unit_test(policies_must_be_policies_and_leave_a_way_back),
 		cmocka_unit_test(fault_bodies_spell_message_as_aws_does),
 	};

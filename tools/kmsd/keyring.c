@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "grants.h"
 #include "policy.h"
+#include "policy_bound.h"
 #include "secret.h"
 #include "usage.h"
 
@@ -71,12 +72,13 @@ static int no_such_key(const struct keyref_place *place, const char *key_id, str
 /* Whom the policy names was checked when it was put; since then they may have gone. */
 static int load_policy(struct keyring *ring, struct key *key, struct err *err)
 {
-	AUTO(freep) char *text = NULL;
-	int r = store_load_policy(ring->store, key, &text, err);
+	AUTO(freep) char *text = NULL, *ids = NULL;
+	int r = store_load_policy(ring->store, key, &text, &ids, err);
+	const struct policy_resolver resolver = policy_bound_resolver(ids);
 
 	if (r < 0)
 		return r;
-	r = policy_parse(POLICY_KEY, text, strlen(text), NULL, &key->policy, err);
+	r = policy_parse(POLICY_KEY, text, strlen(text), &resolver, &key->policy, err);
 	if (r == -EKEYREJECTED) /* our trouble, not the client's */
 		return err_set(err, EUCLEAN, "key '%s': stored policy makes no sense", key->id);
 	return r;
@@ -216,9 +218,9 @@ int keyring_set_state(struct keyring *ring, const struct key *key, enum key_stat
 }
 
 int keyring_set_policy(struct keyring *ring, const struct key *key, const char *policy,
-		       struct err *err)
+		       const char *ids, struct err *err)
 {
-	int r = store_set_policy(ring->store, key, policy, err);
+	int r = store_set_policy(ring->store, key, policy, ids, err);
 
 	forget(ring, key); /* after a failure too, as above */
 	return r;

@@ -35,7 +35,7 @@ int keyring_set_state(struct keyring *ring, const struct key *key, enum key_stat
 
 /* As store_set_policy(); the ring then forgets the key. */
 int keyring_set_policy(struct keyring *ring, const struct key *key, const char *policy,
-		       struct err *err);
+		       const char *ids, struct err *err);
 
 /* As store_set_rotation() and store_set_description(); the ring then forgets the key. */
 int keyring_set_rotation(struct keyring *ring, const struct key *key,

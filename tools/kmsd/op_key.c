@@ -128,14 +128,16 @@ int op_create_key(struct call *call, struct err *err)
 		.now_ms = call->now_ms,
 	};
 	AUTO(cached_putp) struct key *key = NULL;
+	AUTO(freep) char *ids = NULL;
 	int r = check_spec(call, err);
 
 	r = r ? r : op_take_tags(call, tags, &wanted.tag_count, err);
 	r = r ? r : call_authorize(call, "CreateKey", NULL, err);
 	if (r == 0 && policy)
-		r = op_policy_check(call, NULL, policy, err);
+		r = op_policy_check(call, NULL, policy, &ids, err);
 	if (r < 0)
 		return r;
+	wanted.policy_ids = ids;
 	(void)snprintf(policy_text, sizeof(policy_text), default_policy,
 		       call->kmsd->place.account); /* fits */
 	r = store_create_key(call->kmsd->store, &wanted, &key, err);

@@ -10,19 +10,21 @@
 #include "kms_json.h"
 #include "operations.h"
 #include "policy.h"
+#include "policy_bound.h"
 #include "principals.h"
 #include "secret.h"
 
 #define POLICY_NAME "default"
 
 int op_policy_check(const struct call *call, const struct key *key, const char *text,
-		    struct err *err)
+		    char **ret_ids, struct err *err)
 {
 	const struct policy_resolver resolver = principals_of(call->kmsd);
 	AUTO(policy_freep) struct policy *policy = NULL;
 	int r = policy_parse(POLICY_KEY, text, strlen(text), &resolver, &policy, err);
 
-	return r ? r : authorize_lockout(call, key, policy, err);
+	r = r ? r : authorize_lockout(call, key, policy, err);
+	return r ? r : policy_bound_text(policy, ret_ids, err);
 }
 
 static int check_policy_name(struct call *call, struct err *err)
@@ -36,10 +38,10 @@ static int check_policy_name(struct call *call, struct err *err)
 
 int op_get_key_policy(struct call *call, struct err *err)
 {
-	AUTO(freep) char *policy = NULL;
+	AUTO(freep) char *policy = NULL, *ids = NULL;
 	int r = check_policy_name(call, err);
 
-	r = r ? r : store_load_policy(call->kmsd->store, call->key, &policy, err);
+	r = r ? r : store_load_policy(call->kmsd->store, call->key, &policy, &ids, err);
 	if (r < 0)
 		return r;
 	return call_filled(kms_json_set_str(call->output, "Policy", policy) |
@@ -50,10 +52,11 @@ int op_get_key_policy(struct call *call, struct err *err)
 int op_put_key_policy(struct call *call, struct err *err)
 {
 	const char *policy = call_text(call, "Policy");
+	AUTO(freep) char *ids = NULL;
 	int r = check_policy_name(call, err);
 
-	r = r ? r : op_policy_check(call, call->key, policy, err);
-	return r ? r : keyring_set_policy(call->kmsd->ring, call->key, policy, err);
+	r = r ? r : op_policy_check(call, call->key, policy, &ids, err);
+	return r ? r : keyring_set_policy(call->kmsd->ring, call->key, policy, ids, err);
 }
 
 int op_list_key_policies(struct call *call, struct err *err)

@@ -30,10 +30,10 @@ int op_put_key_policy(struct call *call, struct err *err);
 int op_list_key_policies(struct call *call, struct err *err);
 /*
  * Whether the call may give @key (NULL: a key to be made) this policy: MalformedPolicyDocument, for
- * the lockout safety check too, or LimitExceededException.
+ * the lockout safety check too, or LimitExceededException. The caller frees *@ret_ids (policy_bound.h).
  */
 int op_policy_check(const struct call *call, const struct key *key, const char *text,
-		    struct err *err);
+		    char **ret_ids, struct err *err);
 /* op_crypto.c */
 int op_encrypt(struct call *call, struct err *err);
 int op_decrypt(struct call *call, struct err *err);

@@ -60,6 +60,7 @@ static const char *const migrations[] = {
 	"ALTER TABLE keys ADD COLUMN rotation_next_ms INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE keys ADD COLUMN on_demand_ms INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE keys ADD COLUMN grant_count INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE keys ADD COLUMN policy_ids TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX keys_rotation ON keys (rotation_next_ms) WHERE rotation_next_ms > 0;"
 	"CREATE INDEX keys_on_demand ON keys (on_demand_ms) WHERE on_demand_ms > 0;"
 	"ALTER TABLE materials ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
@@ -102,7 +103,8 @@ static const char *const migrations[] = {
 
 static const char *const statements[STMT_COUNT] = {
 	[STMT_KEY_INSERT] = "INSERT INTO keys (account, region, key_id, state, description, policy,"
-			    " material_id, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+			    " material_id, created_ms, policy_ids)"
+			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[STMT_KEY_LOAD] =
 		"SELECT state, description, material_id, created_ms, deletion_ms, rotation_days,"
 		" rotation_next_ms, on_demand_ms FROM keys WHERE " OF_KEY,
@@ -125,8 +127,8 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_KEY_DELETE] = "DELETE FROM keys WHERE " OF_KEY,
 	[STMT_KEY_LIST] = "SELECT key_id FROM keys WHERE account = ?1 AND region = ?2"
 			  " AND key_id > ?3 ORDER BY key_id LIMIT ?4",
-	[STMT_POLICY_LOAD] = "SELECT policy FROM keys WHERE " OF_KEY,
-	[STMT_POLICY_SET] = "UPDATE keys SET policy = ?4 WHERE " OF_KEY,
+	[STMT_POLICY_LOAD] = "SELECT policy, policy_ids FROM keys WHERE " OF_KEY,
+	[STMT_POLICY_SET] = "UPDATE keys SET policy = ?4, policy_ids = ?5 WHERE " OF_KEY,
 	[STMT_TAG_INSERT] = "INSERT INTO tags VALUES (?1, ?2, ?3, ?4, ?5)",
 	[STMT_TAG_SET] = "INSERT OR REPLACE INTO tags VALUES (?1, ?2, ?3, ?4, ?5)",
 	[STMT_TAG_DELETE] = "DELETE FROM tags WHERE " OF_KEY " AND tag_key = ?4",

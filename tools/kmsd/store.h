@@ -89,6 +89,7 @@ struct store_new_key {
 	struct keyref_place place;
 	const char *description;
 	const char *policy;
+	const char *policy_ids; /* policy_bound.h; NULL: none */
 	const struct store_tag *tags;
 	size_t tag_count;
 	int64_t now_ms;
@@ -116,11 +117,11 @@ int store_load_material(struct store *store, const uint8_t id[CIPHERTEXT_MATERIA
  */
 int store_delete_expired(struct store *store, int64_t now_ms, struct err *err);
 
-/* The policy document; the caller frees. */
-int store_load_policy(struct store *store, const struct key *key, char **ret_policy,
+/* The policy document, and the ids that it is bound to (policy_bound.h); the caller frees both. */
+int store_load_policy(struct store *store, const struct key *key, char **ret_policy, char **ret_ids,
 		      struct err *err);
 int store_set_policy(struct store *store, const struct key *key, const char *policy,
-		     struct err *err);
+		     const char *ids, struct err *err);
 
 /*
  * Call @fn with up to @limit key ids behind @after ("" for the first), in order. Returns how many;

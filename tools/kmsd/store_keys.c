@@ -94,9 +94,9 @@ static int insert_key(struct store *store, const struct store_new_key *wanted,
 		      const struct key *key, struct err *err)
 {
 	struct sql_blob id = {key->material_id, CIPHERTEXT_MATERIAL_LEN};
-	int r = sql_run(store->writer, STMT_KEY_INSERT, err, "ttttttbi", key->account, key->region,
+	int r = sql_run(store->writer, STMT_KEY_INSERT, err, "ttttttbit", key->account, key->region,
 			key->id, keystate_name(key->state), key->description, wanted->policy, &id,
-			key->created_ms);
+			key->created_ms, wanted->policy_ids ? wanted->policy_ids : "");
 
 	for (size_t i = 0; i < wanted->tag_count && r >= 0; i++)
 		r = sql_run(store->writer, STMT_TAG_INSERT, err, "ttttt", key->account, key->region,
@@ -278,11 +278,11 @@ int store_delete_expired(struct store *store, int64_t now_ms, struct err *err)
 	return r < 0 ? r : count;
 }
 
-int store_load_policy(struct store *store, const struct key *key, char **ret_policy,
+int store_load_policy(struct store *store, const struct key *key, char **ret_policy, char **ret_ids,
 		      struct err *err)
 {
 	struct sqlite3_stmt *stmt;
-	char *policy = NULL;
+	char *policy = NULL, *ids = NULL;
 	int r;
 
 	sql_lock(store->reader);
@@ -291,25 +291,31 @@ int store_load_policy(struct store *store, const struct key *key, char **ret_pol
 	r = r ? r : sql_row(store->reader, stmt, err);
 	if (r > 0) {
 		policy = strdup(sql_text(stmt, 0));
-		r = policy ? 0 : err_set(err, ENOMEM, "policy of key '%s'", key->id);
+		ids = strdup(sql_text(stmt, 1));
+		r = policy && ids ? 0 : err_set(err, ENOMEM, "policy of key '%s'", key->id);
 		sql_end(stmt);
 	} else if (r == 0) {
 		r = err_set(err, ENOKEY, "key '%s' does not exist", key->id);
 	}
 	sql_unlock(store->reader);
-	if (r == 0)
-		*ret_policy = policy;
-	return r;
+	if (r < 0) {
+		free(policy);
+		free(ids);
+		return r;
+	}
+	*ret_policy = policy;
+	*ret_ids = ids;
+	return 0;
 }
 
 int store_set_policy(struct store *store, const struct key *key, const char *policy,
-		     struct err *err)
+		     const char *ids, struct err *err)
 {
 	int r;
 
 	sql_lock(store->writer);
-	r = sql_run(store->writer, STMT_POLICY_SET, err, "tttt", key->account, key->region, key->id,
-		    policy);
+	r = sql_run(store->writer, STMT_POLICY_SET, err, "ttttt", key->account, key->region,
+		    key->id, policy, ids);
 	sql_unlock(store->writer);
 	if (r == 0)
 		return err_set(err, ENOKEY, "key '%s' does not exist", key->id);
