@@ -10,11 +10,15 @@ USER=arn:aws:iam::$ACCOUNT:user/test
 document() { printf '{"Version":"2012-10-17","Statement":[%s]}' "$1"; }
 text() { aws --output text "$@"; }
 
-# as NAME COMMAND...: signed by the user of that name.
+# as NAME COMMAND...: signed with the credentials in $DIR/NAME (id, secret, and a session's token).
 as() {
-	local id secret
-	read -r id secret <"$DIR/$1"
-	AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret "${@:2}"
+	local id secret token
+	read -r id secret token <"$DIR/$1"
+	(
+		export AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret
+		[ -z "$token" ] || export AWS_SESSION_TOKEN=$token
+		"${@:2}"
+	)
 }
 
 make_user() {
@@ -85,6 +89,24 @@ ok 'when the deny is gone' aws iam delete-user-policy --user-name reader --polic
 is 'the grant counts again' "$(decrypt reader | base64 -d)" hello
 remake_reader
 refused 'a user made anew under the old name has no part in the grant' AccessDeniedException Decrypt "$(may_not reader Decrypt)" decrypt reader
+
+# --- the same for a role's session
+
+ROLE=arn:aws:iam::$ACCOUNT:role/app
+aws iam create-role --role-name app --assume-role-policy-document \
+	"$(document '{"Effect":"Allow","Principal":{"AWS":"'$USER'"},"Action":"sts:AssumeRole"}')" >/dev/null
+as test text sts assume-role --role-arn "$ROLE" --role-session-name job \
+	--query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]' >"$DIR/session"
+refused 'a session without grant cannot decrypt' AccessDeniedException Decrypt \
+	"User: arn:aws:sts::$ACCOUNT:assumed-role/app/job is not authorized to perform: kms:Decrypt on resource: $KEY because no identity-based policy allows the kms:Decrypt action" \
+	decrypt session
+ok 'a grant to its role' as test aws kms create-grant --key-id "$KEY" --grantee-principal "$ROLE" --operations Decrypt \
+	--constraints EncryptionContextSubset={vol=v1}
+refused 'with a constraint that is not met opens nothing' AccessDeniedException Decrypt \
+	"User: arn:aws:sts::$ACCOUNT:assumed-role/app/job is not authorized to perform: kms:Decrypt on resource: $KEY because no identity-based policy allows the kms:Decrypt action" \
+	decrypt session
+ok 'a grant without constraint' as test aws kms create-grant --key-id "$KEY" --grantee-principal "$ROLE" --operations Decrypt
+is 'lets the session decrypt' "$(decrypt session | base64 -d)" hello
 
 # --- the key, disabled and pending deletion, as the user sees it
 
