@@ -57,9 +57,11 @@ static void usage(void)
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		printf("  --%-16s%-10s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
 		       options[i].help);
-	printf("\nThe account's root user, whose access key is printed at the start, is the only "
-	       "caller\nin this version. Key policies decide what it may do. It is no place for\n"
-	       "production secrets.\n\nSee kmsd(1).\n");
+	printf("\nThe access key printed at the start is that of the account's root user. aws iam "
+	       "makes "
+	       "users\nand roles; their policies and key policies decide what they may do. It is "
+	       "no "
+	       "place for\nproduction secrets.\n\nSee kmsd(1).\n");
 }
 
 static int wrong(const char *option, const char *value, const char *why)
