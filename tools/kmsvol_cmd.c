@@ -13,6 +13,7 @@
 #include "err.h"
 #include "kms_json.h"
 #include "mount.h"
+#include "place.h"
 #include "secret.h"
 #include "units.h"
 
@@ -126,7 +127,7 @@ int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first)
 	for (; n < cmd->option_count && n < OPTIONS_MAX; n++)
 		known[n] = (struct option){.name = cmd->options[n].name,
 					   .has_arg = cmd->options[n].arg != NULL,
-					   .val = (int)n};
+					   .val = (int)n + 1};
 	known[n] = (struct option){.name = "help", .val = HELP_VALUE};
 	opterr = 0;
 	optind = 0; /* start anew: main() has used getopt too */
@@ -140,10 +141,14 @@ int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first)
 		}
 		if (c == ':')
 			return refuse(cmd, "option lacks its argument:", argv[optind - 1]);
+		/* 0 for an unknown one; a letter is larger than any of ours. */
+		if (c == '?' && optopt > 0 &&
+		    (optopt <= (int)cmd->option_count || optopt == HELP_VALUE))
+			return refuse(cmd, "option takes no argument:", argv[optind - 1]);
 		if (c == '?')
 			return refuse(cmd, "unknown option", argv[optind - 1]);
-		if (set_option(&cmd->options[c], optarg, &err) < 0) {
-			(void)err_prefix(&err, "--%s", cmd->options[c].name);
+		if (set_option(&cmd->options[c - 1], optarg, &err) < 0) {
+			(void)err_prefix(&err, "--%s", cmd->options[c - 1].name);
 			(void)err_prefix(&err, "%s", cmd->name);
 			return cmd_wrong(&err);
 		}
@@ -157,6 +162,21 @@ int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first)
 			return refuse(cmd, "an argument is empty", NULL);
 	*ret_first = optind;
 	return CMD_GO;
+}
+
+int cmd_check_kms(const struct kms_config *config, struct err *err)
+{
+	char region[PLACE_REGION_MAX + 1], url[PLACE_ENDPOINT_MAX + 1];
+	const char *given = config->endpoint;
+	int r = 0;
+
+	if (config->region && (r = place_region(config->region, NULL, region, err)) < 0)
+		return err_prefix(err, "--region");
+	if (given)
+		r = place_endpoint(given, NULL, url, err);
+	if (r < 0 && !strchr(given, '@')) /* else it may have a password in it */
+		(void)err_prefix(err, "'%.200s'", given);
+	return r < 0 ? err_prefix(err, "--endpoint-url") : 0;
 }
 
 /* Printing an object as lines: once to measure the names, once to print. */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct err;
+struct kms_config;
 struct kms_json;
 
 #define CMD_PROGRAM "kmsvol"
@@ -93,6 +94,9 @@ int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply,
 		"profile", "NAME", CMD_TEXT, &(config).profile, "the profile in the AWS files",    \
 			NULL                                                                       \
 	}
+
+/* Are the region and the endpoint URL that were given such? -EINVAL: a sentence that begins with the option. */
+int cmd_check_kms(const struct kms_config *config, struct err *err);
 
 /* The commands, each in a file of its own. */
 int cmd_create(int argc, char **argv);

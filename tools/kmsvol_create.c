@@ -20,7 +20,8 @@ static const char *const cipher_names[] = {"aes-256-gcm", "aes-256-xts", "chacha
 
 static const char help[] = "Make a new volume in the directory VOL, which must not exist or be "
 			   "empty. KMS is asked for\n"
-			   "a data key under the key KEY-ID; only its wrapped form is stored.";
+			   "a data key under the key KEY-ID; only its wrapped form is stored.\n"
+			   "After ';' stands the default.";
 
 struct create_args {
 	uint64_t size, block_size;
@@ -73,6 +74,12 @@ static int split_pairs(const struct cmd_list *list, struct kms_pair *ret_pairs, 
 		ret_pairs[i].value = equals + 1;
 		if (!ret_pairs[i].name)
 			return err_set(err, ENOMEM, "out of memory");
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(ret_pairs[k].name, ret_pairs[i].name) == 0)
+				return err_set(err, EINVAL,
+					       "create: --encryption-context: '%s': the name '%s' "
+					       "is given twice",
+					       list->texts[i], ret_pairs[i].name);
 	}
 	return 0;
 }
@@ -177,11 +184,13 @@ int cmd_create(int argc, char **argv)
 	struct create_args a = {.block_size = STORE_BLOCK_SIZE_MIN};
 	const char *size = NULL;
 	const struct cmd_option options[] = {
-		{"size", "SIZE", CMD_TEXT, &size, "how large it is: 512M, 2G, 1T; needed", NULL},
+		{"size", "SIZE", CMD_TEXT, &size,
+		 "how large it is: 512M, 2G, 1T (G = GB = GiB = 2^30) (needed)", NULL},
 		{"key-id", "KEY-ID", CMD_TEXT, &a.key_id,
-		 "the KMS key: id, ARN, alias/NAME; needed", NULL},
-		{"cipher", "NAME", CMD_CHOICE, &a.cipher, "the cipher", cipher_names},
-		{"block-size", "SIZE", CMD_SIZE, &a.block_size, "unit of encryption; 4096", NULL},
+		 "the KMS key: id, ARN, alias/NAME (needed)", NULL},
+		{"cipher", "NAME", CMD_CHOICE, &a.cipher, "the cipher; aes-256-gcm", cipher_names},
+		{"block-size", "SIZE", CMD_SIZE, &a.block_size,
+		 "unit of encryption, a power of two in 4096..65536; 4096", NULL},
 		{"encryption-context", "NAME=VALUE", CMD_LIST, &a.context,
 		 "bind the data key to this too; may be given often", NULL},
 		CMD_KMS_OPTIONS(a.kms),
@@ -201,6 +210,10 @@ int cmd_create(int argc, char **argv)
 	}
 	if (units_parse_size(size, &a.size, &err) < 0) {
 		(void)err_prefix(&err, "create: --size");
+		return cmd_wrong(&err);
+	}
+	if (cmd_check_kms(&a.kms, &err) < 0) {
+		(void)err_prefix(&err, "create");
 		return cmd_wrong(&err);
 	}
 	return run(argv[first], &a);

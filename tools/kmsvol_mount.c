@@ -19,15 +19,24 @@
 #include "mount.h"
 #include "mountinfo.h"
 #include "secret.h"
+#include "units.h"
 #include "volume.h"
 
-static const char help[] = "Mount the volume VOL: DIR shows it as the file DIR/disk, and how it is "
-			   "doing as DIR/status.\n"
-			   "With --fs, DIR is the file system on the volume instead, made when the "
-			   "volume is blank; needs "
-			   "root.\n"
-			   "While it is mounted the KMS key is watched, and its loss acted upon as "
-			   "--on-key-loss says.";
+#define CHECK_INTERVAL_MIN_MS 100
+
+static const char help[] =
+	"Mount the volume VOL: DIR shows it as the file DIR/disk, and how it is "
+	"doing as DIR/status.\n"
+	"With --fs, DIR is the file system on the volume instead, made when the "
+	"volume is blank; needs "
+	"root.\n"
+	"While it is mounted the KMS key is watched; --on-key-loss says what I/O "
+	"does without it:\n"
+	"  none       goes on: the key is not watched\n"
+	"  read-only  reads are served, writes are refused\n"
+	"  error      fails with EIO\n"
+	"  hang       waits until the key is back\n"
+	"TIME is a number with ms, s, m, h or d. After ';' stands the default.";
 
 /* In the order of enum keywatch_reaction. */
 static const char *const reactions[] = {"none", "read-only", "error", "hang", NULL};
@@ -69,6 +78,20 @@ static int check_places(const char *vol, const char *dir, char **ret_vol, char *
 	return 0;
 }
 
+static int check_interval(const char *text, uint64_t *ret_ms, struct err *err)
+{
+	uint64_t ms;
+	int r = units_parse_duration(text, &ms, err);
+
+	if (r == 0 && ms < CHECK_INTERVAL_MIN_MS)
+		r = err_set(err, EINVAL, "'%s' is below %dms; each check is a KMS call", text,
+			    CHECK_INTERVAL_MIN_MS);
+	if (r < 0)
+		return err_prefix(err, "--check-interval");
+	*ret_ms = ms;
+	return 0;
+}
+
 static int run(const char *vol, const char *dir, const char *fs, struct mount_options *options)
 {
 	AUTO(freep) char *absolute_vol = NULL;
@@ -89,13 +112,14 @@ static int run(const char *vol, const char *dir, const char *fs, struct mount_op
 int cmd_mount(int argc, char **argv)
 {
 	struct mount_options o = {.watch = keywatch_config_default()};
+	const char *interval = NULL;
 	int fs = -1, reaction = (int)o.watch.reaction, recover = o.watch.recover_manually;
 	const struct cmd_option options[] = {
 		{"fs", "TYPE", CMD_CHOICE, &fs, "mount this file system on the volume", fs_types},
-		{"on-key-loss", "REACTION", CMD_CHOICE, &reaction, "I/O without the key; hang",
-		 reactions},
-		{"check-interval", "TIME", CMD_DURATION, &o.watch.check_interval_ms,
-		 "how often KMS is asked; 1m", NULL},
+		{"on-key-loss", "REACTION", CMD_CHOICE, &reaction,
+		 "what I/O does without the key; hang", reactions},
+		{"check-interval", "TIME", CMD_TEXT, &interval,
+		 "how often KMS is asked, at least 100ms; 1m", NULL},
 		{"grace", "TIME", CMD_DURATION, &o.watch.grace_ms,
 		 "warn for so long before reacting; 0s", NULL},
 		{"kms-outage-grace", "TIME", CMD_DURATION, &o.watch.kms_outage_grace_ms,
@@ -117,8 +141,9 @@ int cmd_mount(int argc, char **argv)
 
 	if (code != CMD_GO)
 		return code;
-	if (o.watch.check_interval_ms == 0) {
-		(void)err_set(&err, EINVAL, "mount: --check-interval: '0' would ask without pause");
+	if ((interval && check_interval(interval, &o.watch.check_interval_ms, &err) < 0) ||
+	    cmd_check_kms(&o.kms, &err) < 0) {
+		(void)err_prefix(&err, "mount");
 		return cmd_wrong(&err);
 	}
 	o.watch.reaction = (enum keywatch_reaction)reaction;

@@ -26,6 +26,11 @@ program=$(for command in create mount start status unmount; do
 done; echo version)
 is 'the manual page has the options of the program' "$manual" "$(sort -u <<<"$program")"
 
+like 'create --help tells sizes, ranges and defaults' "$("$KMSVOL" create --help | tr '\n' ' ')" \
+	'G = GB = GiB = 2\^30.*the cipher; aes-256-gcm.*power of two in 4096\.\.65536; 4096'
+like 'mount --help explains each reaction' "$("$KMSVOL" mount --help | tr '\n' ' ')" \
+	'  none  .*  read-only  .*  error  .*  hang  .*; hang \(none, read-only, error, hang\)'
+
 refused 2 "^kmsvol: no command; see 'kmsvol --help'$" "$KMSVOL"
 refused 2 "^kmsvol: unknown command 'frobnicate'; see" "$KMSVOL" frobnicate
 refused 2 "^kmsvol: unknown option '--frobnicate'; see" "$KMSVOL" --frobnicate
@@ -36,8 +41,27 @@ refused 2 "^kmsvol: create: --key-id: its argument is empty" "$KMSVOL" create V 
 refused 2 "^kmsvol: mount: --on-key-loss: 'panic' is none of none, read-only, error, hang" \
 	"$KMSVOL" mount V D --on-key-loss panic
 refused 2 "^kmsvol: mount: --check-interval: '5' is no duration" "$KMSVOL" mount V D --check-interval 5
-refused 2 "^kmsvol: mount: --check-interval: '0' would ask without pause" \
+refused 2 "^kmsvol: mount: --check-interval: '0s' is below 100ms; each check is a KMS call$" \
 	"$KMSVOL" mount V D --check-interval 0s
+refused 2 "^kmsvol: mount: --check-interval: '99ms' is below 100ms; each check is a KMS call$" \
+	"$KMSVOL" mount V D --check-interval 99ms
+refused 1 "^kmsvol: volume 'V': No such file" "$KMSVOL" mount V D --check-interval 100ms
+refused 2 "^kmsvol: mount: option takes no argument: '--read-only=yes'; see" "$KMSVOL" mount V D --read-only=yes
+refused 2 "^kmsvol: create: option takes no argument: '--json=yes'; see" "$KMSVOL" create V --json=yes
+refused 2 "^kmsvol: status: option takes no argument: '--json=yes'; see" "$KMSVOL" status V --json=yes
+refused 2 "^kmsvol: status: option takes no argument: '--help=yes'; see" "$KMSVOL" status V --help=yes
+for command in 'create V --size 1G --key-id alias/x' 'mount V D'; do
+	# shellcheck disable=SC2086
+	set -- $command
+	refused 2 "^kmsvol: $1: --endpoint-url: 'foo': .*must be http://HOST" "$KMSVOL" "$@" --endpoint-url foo
+	refused 2 "^kmsvol: $1: --endpoint-url: 'ftp://h': .*only http and https" "$KMSVOL" "$@" --endpoint-url ftp://h
+	refused 2 "^kmsvol: $1: --region: region 'eu_west' is not the name of one" "$KMSVOL" "$@" --region eu_west
+	"$KMSVOL" "$@" --endpoint-url http://me:word@host >out 2>&1
+	is "$1: a password in a URL is wrong usage" $? 2
+	not_ok "$1: and is not shown" grep -q word out
+done
+refused 2 "^kmsvol: create: --encryption-context: 'a=2': the name 'a' is given twice$" \
+	"$KMSVOL" create V --size 1G --key-id alias/x --encryption-context a=1 --encryption-context a=2
 refused 2 "^kmsvol: mount: --fs: 'ntfs' is none of ext4, xfs, btrfs" "$KMSVOL" mount V D --fs ntfs
 refused 1 "^kmsvol: 'nowhere': No such file or directory$" "$KMSVOL" unmount nowhere
 refused 1 "^kmsvol: '/': nothing of kmsvol is mounted there$" "$KMSVOL" unmount /

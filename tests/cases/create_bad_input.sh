@@ -41,7 +41,7 @@ make_key alias/demo
 
 wrong 1 "^kmsvol: volume 'V': encryption context: 'aws:ebs:id' is set to the volume's id" \
 	--size 1G --key-id alias/demo --encryption-context aws:ebs:id=vol-1
-wrong 1 "^kmsvol: volume 'V': encryption context: 'a' is given twice" \
+wrong 2 "^kmsvol: create: --encryption-context: 'a=c': the name 'a' is given twice$" \
 	--size 1G --key-id alias/demo --encryption-context a=b --encryption-context a=c
 
 # --- credentials and the way to KMS

@@ -101,10 +101,12 @@ is 'foreground: SIGINT unmounts' $? 0
 nothing_left 'foreground'
 
 # --- a signal during mount
-# interrupted SECONDS: SIGTERM so long after mount has begun. Its exit code is in $code.
+# interrupted SECONDS: SIGTERM so long after mount has begun (before, it would be for this shell's own traps).
+# Its exit code is in $code.
 interrupted() {
 	"$KMSVOL" mount V D --fs ext4 2>interrupted.stderr &
 	pid=$!
+	while [ -d "/proc/$pid" ] && ! [ "/proc/$pid/exe" -ef "$KMSVOL" ]; do :; done
 	sleep "$1"
 	kill -TERM "$pid" 2>/dev/null
 	wait "$pid"
