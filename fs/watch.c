@@ -239,7 +239,8 @@ static void publish(struct watch *w, enum keywatch_state from, unsigned actions,
 	};
 
 	if (to == KEYWATCH_INACCESSIBLE)
-		event.reason = "the key was out of reach for too long; restore a snapshot";
+		event.reason = "the key was out of reach for too long; enable the key, unmount and "
+			       "mount again";
 	pthread_mutex_lock(&w->lock);
 	w->status.state = to;
 	w->status.since_wall_ms = clock_wall_ms();
