@@ -57,6 +57,7 @@ struct fusefs {
 	struct fusefs_setup setup; /* fixed at open */
 	struct fuseio io;
 	struct fuse_session *session;
+	bool mount_made;
 	struct worker workers[THREADS];
 	size_t started;	     /* workers */
 	atomic_uint running; /* workers that have not ended */
@@ -156,6 +157,7 @@ static int make_session(struct fusefs *fs, struct err *err)
 			"mount at '%s': refused (see above); is /dev/fuse there, and without "
 			"root fusermount3, and is the directory yours?",
 			fs->setup.mountpoint);
+	fs->mount_made = true;
 	return 0;
 }
 
@@ -314,6 +316,8 @@ static struct whereabouts find_mount(const struct fusefs *fs)
 {
 	struct whereabouts w = {.fs = fs};
 
+	if (!fs->mount_made)
+		return w; /* what is at that place is not ours */
 	if (fs->dev == 0 || mountinfo_each(note_mount, &w, NULL) < 0)
 		return (struct whereabouts){.mounted = true}; /* not known: let the kernel say */
 	return w;

@@ -109,4 +109,14 @@ if [ "$(id -u)" = 0 ] && "$KMSVOL" mount V D && mount --bind D D2 2>/dev/null; t
 	ok 'unmount by the name of the volume takes the other' "$KMSVOL" unmount V
 	not_ok 'nothing is mounted' mountpoint -q D2
 fi
+
+# --- a FUSE mount that fails takes nothing away: in a name space with a wrong /dev/fuse, on another mount
+if [ "$(id -u)" = 0 ] && unshare -m mount --bind /dev/null /dev/fuse 2>/dev/null; then
+	# shellcheck disable=SC2016
+	unshare -m sh -c 'mount --bind /dev/null /dev/fuse && mount -t tmpfs none D && "$1" mount V D; stat -f -c %T D' \
+		sh "$KMSVOL" >out 2>stderr
+	is 'a FUSE mount that fails leaves what was mounted there' "$(cat out)" tmpfs
+	like 'it says that it failed' "$(cat stderr)" "^kmsvol: volume '$DIR/V': mount at '$DIR/D': refused"
+	not_ok 'and nothing of unmounting' grep -q 'cannot unmount' stderr
+fi
 done_testing
