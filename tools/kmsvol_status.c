@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bytes.h"
 #include "err.h"
@@ -51,6 +52,17 @@ static int add_place(struct kms_json *obj, const struct place *place, enum taken
 	       kms_json_set_str(obj, "loop_device", place->loop ? place->loop : "");
 }
 
+static bool has_header(const char *dir)
+{
+	AUTO(freep) char *path = NULL;
+
+	if (asprintf(&path, "%s/volume.json", dir) < 0) {
+		path = NULL;
+		return true; /* loading it will tell */
+	}
+	return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 static int status(const struct place *place, bool as_json)
 {
 	AUTO(volume_header_freep) struct volume_header *header = NULL;
@@ -59,6 +71,11 @@ static int status(const struct place *place, bool as_json)
 	struct err err;
 	int r;
 
+	if (!place->fuse_dir && !has_header(place->volume_dir)) {
+		(void)err_set(&err, ENOENT, "'%s': no volume, and none is mounted there",
+			      place->volume_dir);
+		return cmd_fail(&err);
+	}
 	if (volume_header_load(place->volume_dir, &header, &err) < 0) {
 		(void)err_prefix(&err, "volume '%s'", place->volume_dir);
 		return cmd_fail(&err);

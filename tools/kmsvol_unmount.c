@@ -18,7 +18,8 @@ static const char help[] = "Unmount a volume. DIR is where it is mounted, or the
 			   "it, that goes first. When this ends, the daemon is gone and everything "
 			   "written is durable.";
 
-static const char force_help[] = "end I/O that waits for a lost key with errors, then unmount";
+static const char force_help[] =
+	"end I/O that waits for a lost key with errors, then unmount; not what is in use";
 
 /* An unmount would wait for the key, as requests do. */
 static bool would_wait(const struct kms_json *status)

@@ -38,6 +38,7 @@ sleep 60 <D/file &
 holder=$!
 later end_process "$holder"
 refused 1 "^kmsvol: '$DIR/D': cannot unmount: in use by process $holder \(sleep\)" "$KMSVOL" unmount D
+refused 1 "^kmsvol: '$DIR/D': cannot unmount: in use by process $holder \(sleep\)" "$KMSVOL" unmount D --force
 end_process "$holder"
 ok 'unmount' "$KMSVOL" unmount D
 nothing_left 'after unmount'
