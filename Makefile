@@ -41,13 +41,14 @@ BINS := $(B)/kmsvol $(B)/kmsd
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 
-.PHONY: all help setup build demo check check-run bench install uninstall clean format unit testtools
+.PHONY: all help setup build demo check check-run bench bench-kmsd install uninstall clean format unit testtools
 all: build
 
 help:
 	@echo "make demo      set up, build, and show the main job on real data"
 	@echo "make check     set up, build, run every test (T=NAME: only some)"
 	@echo "make bench     set up, build, print the speed table beside other encrypted file systems"
+	@echo "make bench-kmsd set up, build, print how fast kmsd answers, empty and with a million grants"
 	@echo "make setup     install the Debian packages that build and tests need"
 	@echo "make build     build kmsvol and kmsd into $(B)/"
 	@echo "make install   install them below PREFIX=$(PREFIX)"
@@ -57,7 +58,7 @@ help:
 	@echo "V=1 shows the commands; SAN=address or SAN=thread builds with sanitizers into a directory of its own"
 
 # What is wanted runs in a second make, so that what set-up installed is seen.
-demo check bench:
+demo check bench bench-kmsd:
 	$(Q)$(MAKE) setup
 	$(Q)$(MAKE) build
 	$(Q)$(MAKE) $@-run
@@ -76,14 +77,19 @@ check-run: $(BINS) unit $(TESTTOOLS)
 bench-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) tests/bench
 
+bench-kmsd-run: $(BINS) $(B)/tests/kmsload $(B)/tests/kmsdstart $(B)/unit/test_kmsd_policy_explain
+	$(Q)BUILD=$(abspath $(B)) tests/bench-kmsd
+
 unit: $(UNIT_BINS)
 
 # What the cases run beside kmsvol and kmsd.
 testtools: $(TESTTOOLS)
 
+$(B)/tests/kmsload $(B)/tests/kmsdstart: $(B)/libtest.a $(B)/libkmsclient.a
+$(B)/tests/kmsload $(B)/tests/kmsdstart: TOOL_LIBS = -lcrypto
 $(TESTTOOLS): $(B)/tests/%: $(B)/tests/tools/%.o
 	@echo "  LD      $@"
-	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< -pthread
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -pthread
 
 $(B)/libkmsclient.a: $(call obj,$(CLIENT_SRC))
 $(B)/libkmsvolfs.a: $(call obj,$(FS_SRC))

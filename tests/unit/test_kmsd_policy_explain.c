@@ -37,6 +37,13 @@ static double now_us(void)
 	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOWER 20
 #elif defined(__has_feature)
@@ -153,7 +160,7 @@ static void a_policy_of_32_kb_is_decided_in_50_us(void **state)
 	const struct row row = {.who = TEST, .key = ROOT_MAY, .action = "Decrypt"};
 	char *text = large_policy(), names[30][32];
 	struct policy *policy = NULL;
-	double best = 1e9, start;
+	double took[ROUNDS], start;
 	struct scene scene;
 	struct err err = {0};
 
@@ -182,11 +189,12 @@ static void a_policy_of_32_kb_is_decided_in_50_us(void **state)
 			assert_int_equal(decision.result, POLICY_ALLOWED);
 			assert_int_equal(decision.statement, 99);
 		}
-		start = (now_us() - start) / EACH;
-		best = start < best ? start : best;
+		took[i] = (now_us() - start) / EACH;
 	}
-	print_message("# decided in %.1f us\n", best);
-	assert_true(best < 50 * SLOWER);
+	qsort(took, ROUNDS, sizeof(took[0]), by_value);
+	print_message("# decided in %.1f us (%.1f-%.1f)\n", took[ROUNDS / 2], took[0],
+		      took[ROUNDS - 1]); /* make bench-kmsd shows it */
+	assert_true(took[0] < 50 * SLOWER);
 	policy_free(policy);
 	tear_down(&scene);
 	free(text);

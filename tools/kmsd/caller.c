@@ -13,7 +13,7 @@
 #include "secret.h"
 #include "session.h"
 
-#define SIGNERS_MAX 256 /* two locked pages each */
+#define SIGNERS_MAX 256 /* callers with their policies, read whole */
 #define EMPTY_POLICY                                                                               \
 	"{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":"                                   \
 	"\"Allow\",\"NotAction\":\"*\",\"Resource\":\"*\"}}"

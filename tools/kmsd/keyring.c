@@ -16,7 +16,7 @@
 #include "usage.h"
 
 #define KEYS_MAX      16384
-#define MATERIALS_MAX 512 /* a locked page each */
+#define MATERIALS_MAX KEYS_MAX
 #define DAY_MS	      (24 * 60 * 60 * INT64_C(1000))
 #define DELAY_MS      (2 * 60 * INT64_C(1000)) /* of a rotation on demand, as in AWS about */
 
