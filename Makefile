@@ -19,7 +19,7 @@ SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(comma)undefined -f
 	$(if $(filter thread,$(SAN)),-fsanitize=thread)
 CFLAGS ?= -O2 -g
 LIBS := fuse3 libcurl json-c libssl libcrypto
-KMSD_LIBS := libmicrohttpd sqlite3 json-c libcrypto
+KMSD_LIBS := sqlite3 json-c libssl libcrypto
 # Expanded only where used: pkg-config may not be there before `make setup`.
 PC_CFLAGS = $(shell pkg-config --cflags $(LIBS) $(KMSD_LIBS))
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \

@@ -268,11 +268,8 @@ raw 400 "Authorization header requires 'Signature' parameter." "half an Authoriz
 raw 404 UnknownOperationException "GET" "$URL/"
 head -c 104857600 /dev/zero >"$DIR/100M"
 raw 413 RequestEntityTooLargeException "100 MiB announced" -H 'X-Amz-Target: TrentService.ListKeys' --data-binary "@$DIR/100M" "$URL/"
-started=$(date +%s)
-curl -sS -m 20 -o /dev/null -H 'Expect:' -H 'Transfer-Encoding: chunked' -H 'X-Amz-Target: TrentService.ListKeys' \
-	--data-binary "@$DIR/100M" "$URL/" 2>"$DIR/curl.err"
-[ $? != 0 ] && [ $(($(date +%s) - started)) -lt 10 ] && ok "100 MiB in chunks is cut off" ||
-	not_ok "100 MiB in chunks is cut off" "$(cat "$DIR/curl.err")"
+raw 413 RequestEntityTooLargeException "100 MiB in chunks" -H 'Expect:' -H 'Transfer-Encoding: chunked' \
+	-H 'X-Amz-Target: TrentService.ListKeys' --data-binary "@$DIR/100M" "$URL/"
 rm -f "$DIR/100M"
 
 # connection BYTES: send them and read until the server closes; the reply is in $DIR/reply.

@@ -55,7 +55,7 @@ static int add_caller(struct policy_context *table, const struct call *call)
 		policy_context_add(table, "aws:ViaAWSService", "false") |
 		policy_context_add(table, "aws:RequestedRegion", call->kmsd->place.region) |
 		policy_context_add(table, "kms:CallerAccount", c->account) |
-		policy_context_add(table, "aws:SecureTransport", "false") |
+		policy_context_add(table, "aws:SecureTransport", call->secure ? "true" : "false") |
 		add_principal_tags(table, c);
 
 	if (c->principal_id[0])

@@ -66,6 +66,7 @@ struct call {
 	struct kms_json *output; /* an object; left empty, the reply has no body */
 	int64_t now_ms;
 	const char *address, *user_agent; /* of the client; NULL: not known */
+	bool secure;			  /* the request came by TLS */
 	struct key *key;		  /* of op->key_member; counted */
 
 	/* for the audit record */

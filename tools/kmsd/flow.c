@@ -245,6 +245,24 @@ static int authenticate(const struct flow_request *request, struct call *call,
 			       ret_caller, err);
 }
 
+static void begin_reply(struct flow_reply *ret)
+{
+	*ret = (struct flow_reply){.content_type = JSON_TYPE};
+	if (ids_uuid(ret->request_id, NULL) < 0)
+		(void)snprintf(ret->request_id, sizeof(ret->request_id), "-"); /* fits */
+}
+
+void flow_refuse(enum fault fault, unsigned status, const char *why, struct flow_reply *ret)
+{
+	struct buf body = {.max = 65536};
+	struct err failure = {0};
+
+	begin_reply(ret);
+	(void)fault_set(&failure, fault, "%s", why); /* it is the fault */
+	ret->status = status ? status : fault_status(&failure);
+	take_body(ret, &body, fault_body(&failure, &body));
+}
+
 void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t now_ms,
 		 struct flow_reply *ret)
 {
@@ -255,15 +273,14 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	struct err failure = {0}, ignored = {0};
 	int r;
 
-	*ret = (struct flow_reply){0};
-	if (ids_uuid(ret->request_id, &ignored) < 0)
-		(void)snprintf(ret->request_id, sizeof(ret->request_id), "-"); /* fits */
+	begin_reply(ret);
 	if (ids_uuid(call.event_id, &ignored) < 0)
 		(void)snprintf(call.event_id, sizeof(call.event_id), "-"); /* fits */
 	r = parse(request, &call, &parts, &failure);
 	if (r == 0)
 		r = authenticate(request, &call, &caller, &failure);
 	call.address = request->address;
+	call.secure = request->secure;
 	call.user_agent = service_header(&request->http, "User-Agent");
 	call.input = parts.input;
 	call.output = output;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fault.h"
 #include "ids.h"
 #include "sigv4.h"
 
@@ -18,6 +19,7 @@ struct kmsd;
 struct flow_request {
 	struct sigv4_request http;
 	const char *address; /* where it came from */
+	bool secure;	     /* by TLS */
 	bool too_large;	     /* the body was not taken */
 };
 
@@ -32,6 +34,12 @@ struct flow_reply {
 /* Answer a request; always fills *@ret. Any thread. */
 void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t now_ms,
 		 struct flow_reply *ret);
+
+/*
+ * The answer to what did not get as far as being a request: @fault and @why in AWS's form, with
+ * @status (0: that of the fault). Leaves no audit record.
+ */
+void flow_refuse(enum fault fault, unsigned status, const char *why, struct flow_reply *ret);
 
 /* Wipe and free the body. */
 void flow_reply_free(struct flow_reply *reply);

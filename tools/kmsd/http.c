@@ -1,6 +1,11 @@
 /*
- * HTTP by libmicrohttpd: a pool of threads, each with its own epoll loop, kept-alive connections, a
- * limit on bodies and on the time a request may take. See http.h.
+ * The server's threads and its list of connections. See http.h; what a connection does is
+ * http_conn.c's.
+ *
+ * A connection belongs to the thread that took its event, from epoll_wait() until it is armed again or freed. The
+ * watcher and the thread that accepts touch others' connections only through struct http_watch and shutdown(2), which makes
+ * their event come; they hold the lock then, and a connection leaves the list, under the lock,
+ * before its descriptor is closed.
  */
 #include "http.h"
 
@@ -8,211 +13,202 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <microhttpd.h>
-#include <openssl/crypto.h>
-
-#include "bytes.h"
 #include "err.h"
-#include "flow.h"
+#include "http_conn.h"
 
-#define CONNECTION_MEMORY (32 * 1024) /* request line and headers must fit */
-#define BACKLOG		  1024
+#define BACKLOG	    4096
+#define ACCEPT_MAX  64	/* connections taken at once */
+#define WATCH_MS    100 /* between looks at the deadlines */
+#define NO_FILES_US 10000
 
 struct http_server {
-	struct MHD_Daemon *daemon;
-	struct kmsd *kmsd;
-	unsigned timeout_s;
+	struct http_site site; /* fixed at start, as all up to the lock */
+	int listen_fd, epoll_fd;
+	int stop_fd; /* an eventfd, readable when all is to end */
+	unsigned connections_max;
+	pthread_t *threads;
+	unsigned thread_count;
+	pthread_t watcher;
+	bool watching;
+
+	pthread_mutex_t lock;
+	struct http_watch *first; /* all connections; guarded by lock */
+	unsigned count;		  /* of those that were not dropped; guarded by lock */
 };
 
-/* One request, from its first line to its end. */
-struct exchange {
-	char *path; /* as sent: libmicrohttpd's own are decoded */
-	char *query;
-	struct buf body;
-	time_t began; /* monotonic */
-	bool started;
-	struct sigv4_header headers[SIGV4_HEADERS_MAX];
-	size_t header_count;
-	bool too_many_headers;
-};
+/* --- the list --- */
 
-static int64_t clock_ms(clockid_t clock)
+static void add(struct http_server *s, struct http_watch *w)
 {
-	struct timespec t = {0};
-
-	(void)clock_gettime(clock, &t); /* these two clocks always are */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail */
+	w->next = s->first;
+	if (w->next)
+		w->next->prev = w;
+	s->first = w;
+	s->count++;
+	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
 }
 
-static void *begin_exchange(void *arg, const char *uri, struct MHD_Connection *connection)
+static void end(struct http_server *s, struct http_conn *c)
 {
-	struct exchange *x = calloc(1, sizeof(*x));
+	struct http_watch *w = http_conn_watch(c);
 
-	(void)arg;
-	(void)connection;
-	if (!x)
-		return NULL;
-	x->body.max = HTTP_BODY_MAX;
-	x->began = clock_ms(CLOCK_MONOTONIC) / 1000;
-	x->path = strdup(uri);
-	if (x->path) {
-		x->query = strchr(x->path, '?');
-		if (x->query)
-			*x->query++ = '\0';
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail */
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		s->first = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	s->count -= !w->dropped;
+	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
+	http_conn_free(c);
+}
+
+/* Make room for one more: the connection on which nothing has moved for longest ends. */
+static void drop_idlest(struct http_server *s)
+{
+	struct http_watch *idlest = NULL;
+
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail */
+	for (struct http_watch *w = s->first; w; w = w->next)
+		if (!w->dropped && atomic_load(&w->deadline_ms) != INT64_MAX &&
+		    (!idlest || atomic_load(&w->active_ms) < atomic_load(&idlest->active_ms)))
+			idlest = w;
+	if (idlest) {
+		idlest->dropped = true;
+		s->count--;
+		(void)shutdown(idlest->fd, SHUT_RDWR); /* or the client was faster */
 	}
-	return x;
+	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
 }
 
-static void end_exchange(void *arg, struct MHD_Connection *connection, void **con_cls,
-			 enum MHD_RequestTerminationCode how)
+/*
+ * One whose time is over: its event comes when it can be read no more, and it can still be
+ * written to, unless that is what it waited for.
+ */
+static void expire_late(struct http_server *s)
 {
-	struct exchange *x = *con_cls;
+	int64_t now = http_now_ms();
 
-	(void)arg;
-	(void)connection;
-	(void)how;
-	if (!x)
-		return;
-	buf_free(&x->body);
-	free(x->path);
-	free(x);
-	*con_cls = NULL;
-}
-
-static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name,
-				   const char *value)
-{
-	struct exchange *x = arg;
-
-	(void)kind;
-	if (x->header_count == SIGV4_HEADERS_MAX) {
-		x->too_many_headers = true;
-		return MHD_NO;
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail */
+	for (struct http_watch *w = s->first; w; w = w->next) {
+		if (atomic_load(&w->deadline_ms) > now)
+			continue;
+		atomic_store(&w->expired, true);
+		(void)shutdown(w->fd, atomic_load(&w->sends) ? SHUT_RDWR : SHUT_RD); /* as above */
 	}
-	x->headers[x->header_count++] = (struct sigv4_header){name, value ? value : ""};
-	return MHD_YES;
+	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
 }
 
-static void free_body(void *arg)
+static void *watch(void *arg)
 {
-	struct flow_reply *reply = arg;
+	struct http_server *s = arg;
+	struct pollfd stop = {.fd = s->stop_fd, .events = POLLIN};
 
-	flow_reply_free(reply);
-	free(reply);
+	while (poll(&stop, 1, WATCH_MS) <= 0)
+		expire_late(s);
+	return NULL;
 }
 
-/* Takes *@reply over. */
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct flow_reply *reply,
-				  bool last)
+/* --- events --- */
+
+static int arm(struct http_server *s, int op, int fd, void *what, enum http_want want)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
-		reply->body_len, reply->body ? reply->body : "", free_body, reply);
-	enum MHD_Result ok;
+	struct epoll_event event = {.events = (want == HTTP_WRITE ? EPOLLOUT : EPOLLIN) |
+					      EPOLLONESHOT,
+				    .data.ptr = what};
 
-	if (!response) {
-		free_body(reply);
-		return MHD_NO;
-	}
-	ok = MHD_add_response_header(response, "x-amzn-RequestId", reply->request_id) == MHD_YES &&
-			     MHD_add_response_header(response, "Content-Type",
-						     reply->content_type) == MHD_YES &&
-			     (!last ||
-			      MHD_add_response_header(response, "Connection", "close") == MHD_YES)
-		     ? MHD_queue_response(connection, reply->status, response)
-		     : MHD_NO;
-	MHD_destroy_response(response);
-	return ok;
+	return epoll_ctl(s->epoll_fd, op, fd, &event);
 }
 
-static void peer_address(struct MHD_Connection *connection, char *ret, socklen_t size)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const void *in = NULL;
-
-	ret[0] = '\0';
-	if (!info || !info->client_addr)
-		return;
-	if (info->client_addr->sa_family == AF_INET)
-		in = &((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr;
-	else if (info->client_addr->sa_family == AF_INET6)
-		in = &((const struct sockaddr_in6 *)(const void *)info->client_addr)->sin6_addr;
-	if (!in || !inet_ntop(info->client_addr->sa_family, in, ret, size))
-		ret[0] = '\0';
-}
-
-static enum MHD_Result answer(struct http_server *server, struct MHD_Connection *connection,
-			      const char *method, struct exchange *x, bool too_large)
+static void take_connection(struct http_server *s, int fd, const struct sockaddr_storage *peer)
 {
 	char address[INET6_ADDRSTRLEN];
-	struct flow_reply *reply = calloc(1, sizeof(*reply));
-	struct flow_request request = {
-		.http = {.method = method,
-			 .path = x->path,
-			 .query = x->query ? x->query : "",
-			 .headers = x->headers,
-			 .body = x->body.bytes ? (const void *)x->body.bytes : "",
-			 .body_len = x->body.len},
-		.address = address,
-		.too_large = too_large,
-	};
+	const void *in = peer->ss_family == AF_INET
+				 ? (const void *)&((const struct sockaddr_in *)peer)->sin_addr
+				 : (const void *)&((const struct sockaddr_in6 *)peer)->sin6_addr;
+	struct http_conn *c;
+	unsigned count;
+	int one = 1;
 
-	if (!reply)
-		return MHD_NO;
-	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, x); /* counted */
-	if (x->too_many_headers) {
-		free(reply);
-		return MHD_NO;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* slower without */
+	if (!inet_ntop(peer->ss_family, in, address, sizeof(address)))
+		address[0] = '\0';
+	c = http_conn_new(fd, address, &s->site);
+	if (!c) {
+		(void)close(fd); /* nothing was written */
+		return;
 	}
-	request.http.header_count = x->header_count;
-	peer_address(connection, address, sizeof(address));
-	flow_handle(server->kmsd, &request, clock_ms(CLOCK_REALTIME), reply);
-	return send_reply(connection, reply, too_large);
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail */
+	count = s->count;
+	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
+	if (count >= s->connections_max)
+		drop_idlest(s);
+	add(s, http_conn_watch(c));
+	if (arm(s, EPOLL_CTL_ADD, fd, c, HTTP_READ) < 0)
+		end(s, c);
 }
 
-/* Whether the client itself says that its body is too long. */
-static bool announces_too_much(struct MHD_Connection *connection)
+static void accept_some(struct http_server *s)
 {
-	const char *text =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+	for (int i = 0; i < ACCEPT_MAX; i++) {
+		struct sockaddr_storage peer = {0};
+		socklen_t len = sizeof(peer);
+		int fd = accept4(s->listen_fd, (struct sockaddr *)&peer, &len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	return text && strtoull(text, NULL, 10) > HTTP_BODY_MAX;
-}
-
-/* libmicrohttpd calls it once for the headers, once for each piece of body, once at the end. */
-static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *url,
-			      const char *method, const char *version, const char *piece,
-			      size_t *piece_len, void **con_cls)
-{
-	struct http_server *server = arg;
-	struct exchange *x = *con_cls;
-
-	(void)url;
-	(void)version;
-	if (!x || !x->path) /* out of memory */
-		return MHD_NO;
-	if (!x->started) {
-		x->started = true;
-		return announces_too_much(connection) ? answer(server, connection, method, x, true)
-						      : MHD_YES;
+		if (fd >= 0) {
+			take_connection(s, fd, &peer);
+			continue;
+		}
+		if (errno == EAGAIN)
+			break;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			drop_idlest(s);
+			(void)usleep(NO_FILES_US); /* the client waits in the backlog; so may we */
+			break;
+		}
 	}
-	if (*piece_len == 0)
-		return answer(server, connection, method, x, false);
-	if (clock_ms(CLOCK_MONOTONIC) / 1000 - x->began > server->timeout_s)
-		return MHD_NO; /* drop by drop is too slow as well */
-	if (buf_append(&x->body, piece, *piece_len) < 0)
-		return MHD_NO; /* unannounced and too large; a reply is not possible here */
-	*piece_len = 0;
-	return MHD_YES;
+	(void)arm(s, EPOLL_CTL_MOD, s->listen_fd, &s->listen_fd, HTTP_READ); /* is in the set */
 }
+
+static void *work(void *arg)
+{
+	struct http_server *s = arg;
+	char scratch[HTTP_SCRATCH_LEN];
+	struct epoll_event event;
+
+	for (;;) {
+		enum http_want want;
+
+		/* One at a time: what waits behind a slow one must be free for others to take. */
+		if (epoll_wait(s->epoll_fd, &event, 1, -1) < 1)
+			continue;
+		if (event.data.ptr == &s->stop_fd)
+			return NULL;
+		if (event.data.ptr == &s->listen_fd) {
+			accept_some(s);
+			continue;
+		}
+		want = http_conn_run(event.data.ptr, &s->site, scratch);
+		if (want == HTTP_CLOSE || arm(s, EPOLL_CTL_MOD, http_conn_watch(event.data.ptr)->fd,
+					      event.data.ptr, want) < 0)
+			end(s, event.data.ptr);
+	}
+}
+
+/* --- start and end --- */
 
 static int open_socket(const struct http_config *config, int *ret_fd, uint16_t *ret_port,
 		       struct err *err)
@@ -250,42 +246,76 @@ static int open_socket(const struct http_config *config, int *ret_fd, uint16_t *
 	return 0;
 }
 
+static int open_events(struct http_server *s, struct err *err)
+{
+	struct epoll_event stop = {.events = EPOLLIN, .data.ptr = &s->stop_fd};
+
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->epoll_fd < 0 || s->stop_fd < 0 ||
+	    epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->stop_fd, &stop) < 0 ||
+	    arm(s, EPOLL_CTL_ADD, s->listen_fd, &s->listen_fd, HTTP_READ) < 0)
+		return err_set(err, errno, "HTTP server: %s", strerror(errno));
+	return 0;
+}
+
+static int start_threads(struct http_server *s, unsigned count, struct err *err)
+{
+	int num = pthread_create(&s->watcher, NULL, watch, s);
+
+	s->watching = num == 0;
+	while (num == 0 && s->thread_count < count) {
+		num = pthread_create(&s->threads[s->thread_count], NULL, work, s);
+		s->thread_count += num == 0;
+	}
+	return num ? err_set(err, num, "HTTP server: a thread does not start: %s", strerror(num))
+		   : 0;
+}
+
 int http_start(struct kmsd *kmsd, const struct http_config *config, struct http_server **ret_server,
 	       uint16_t *ret_port, struct err *err)
 {
-	struct http_server *server = calloc(1, sizeof(*server));
-	int fd = -1, r;
+	struct http_server *s = calloc(1, sizeof(*s));
+	int r;
 
-	if (!server)
+	if (!s)
 		return err_set(err, ENOMEM, "HTTP server");
-	server->kmsd = kmsd;
-	server->timeout_s = config->timeout_s;
-	r = open_socket(config, &fd, ret_port, err);
+	s->site = (struct http_site){kmsd, config->tls, (int64_t)config->timeout_s * 1000};
+	s->listen_fd = s->epoll_fd = s->stop_fd = -1;
+	s->connections_max = config->connections;
+	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail */
+	s->threads = calloc(config->threads, sizeof(*s->threads));
+	r = s->threads ? 0 : err_set(err, ENOMEM, "HTTP server");
+	r = r ? r : open_socket(config, &s->listen_fd, ret_port, err);
+	r = r ? r : open_events(s, err);
+	r = r ? r : start_threads(s, config->threads, err);
 	if (r < 0) {
-		free(server);
+		http_stop(s);
 		return r;
 	}
-	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, server,
-		MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_THREAD_POOL_SIZE,
-		config->threads, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, config->timeout_s,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-		end_exchange, NULL, MHD_OPTION_END);
-	if (!server->daemon) {
-		(void)close(fd); /* nothing was written */
-		free(server);
-		return err_set(err, EIO, "HTTP server does not start");
-	}
-	*ret_server = server;
+	*ret_server = s;
 	return 0;
 }
 
 void http_stop(struct http_server *server)
 {
+	const int fds[] = {server ? server->listen_fd : -1, server ? server->epoll_fd : -1,
+			   server ? server->stop_fd : -1};
+
 	if (!server)
 		return;
-	MHD_stop_daemon(server->daemon);
+	if (server->stop_fd >= 0)
+		(void)eventfd_write(server->stop_fd, 1); /* an empty one takes it */
+	for (unsigned i = 0; i < server->thread_count; i++)
+		(void)pthread_join(server->threads[i], NULL); /* it ends */
+	if (server->watching)
+		(void)pthread_join(server->watcher, NULL); /* it ends */
+	while (server->first)
+		end(server, server->first->conn);
+	for (int i = 0; i < 3; i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);	    /* nothing was written */
+	(void)pthread_mutex_destroy(&server->lock); /* cannot fail */
+	free(server->threads);
 	free(server);
 }

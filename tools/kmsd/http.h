@@ -1,4 +1,8 @@
-/* HTTP: libmicrohttpd below, the request flow above. The only file that knows libmicrohttpd. */
+/*
+ * The HTTP server: a socket, threads, connections. One epoll holds all connections, each armed for one event; whichever
+ * thread is free takes the next that is ready, so one that waits for the disk holds up no other
+ * connection.
+ */
 #ifndef KMSD_HTTP_H
 #define KMSD_HTTP_H
 
@@ -6,16 +10,19 @@
 
 struct err;
 struct http_server;
+struct http_tls;
 struct kmsd;
 
-#define HTTP_BODY_MAX	     (1024 * 1024) /* bytes */
-#define HTTP_CONNECTIONS_MAX 4096
+#define HTTP_CONNECTIONS_DEFAULT 4096
+#define HTTP_FILES_BESIDE	 64 /* open files that are no connections */
 
 struct http_config {
 	const char *address; /* IPv4 or IPv6, numbers only */
 	uint16_t port;	     /* 0: any free one */
-	unsigned timeout_s;  /* a request or an idle connection may take this long */
+	unsigned timeout_s;  /* a request, a client that reads its reply, or an idle connection */
 	unsigned threads;
+	unsigned connections; /* at most; one more ends the idlest */
+	struct http_tls *tls; /* borrowed; NULL: plain HTTP */
 };
 
 /* Listen and serve @kmsd (borrowed) until http_stop(). *@ret_port is the port in use. */

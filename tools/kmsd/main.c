@@ -17,10 +17,11 @@
 #include "server.h"
 #include "store.h"
 
-#define TICK_SECONDS 30 /* between looks for keys to destroy and to rotate */
-#define TIMEOUT_MAX  3600
-#define THREADS_MAX  64
-#define DELAY_MAX    86400
+#define TICK_SECONDS	30 /* between looks for keys to destroy and to rotate */
+#define TIMEOUT_MAX	3600
+#define THREADS_MAX	64
+#define DELAY_MAX	86400
+#define CONNECTIONS_MAX 1000000
 
 struct settings {
 	const char *data_dir, *region, *account;
@@ -41,6 +42,7 @@ static const struct {
 	{"request-timeout", "SECONDS", "a request, or an idle connection, may take this long (30)"},
 	{"rotation-delay", "SECONDS", "a rotation on demand takes this long, for tests (120)"},
 	{"threads", "N", "threads that serve (4)"},
+	{"connections", "N", "connections at a time; one more ends the idlest (4096)"},
 	{"allow-remote", NULL, "allow --listen on an address that is not of this machine alone"},
 	{"foreground", NULL, "stay in the foreground, as it does without"},
 	{"help", NULL, "show this"},
@@ -129,6 +131,10 @@ static int take_option(struct settings *s, const char *name, const char *value)
 		if (!to_number(value, THREADS_MAX, &n) || n < 2)
 			return wrong(name, value, "not a number from 2 to 64");
 		s->http.threads = (unsigned)n;
+	} else if (strcmp(name, "connections") == 0) {
+		if (!to_number(value, CONNECTIONS_MAX, &n) || n == 0)
+			return wrong(name, value, "not a number from 1 to 1000000");
+		s->http.connections = (unsigned)n;
 	} else if (strcmp(name, "allow-remote") == 0) {
 		s->allow_remote = true;
 	}
@@ -172,15 +178,37 @@ static int read_options(int argc, char **argv, struct settings *s)
 	return -1;
 }
 
-/* One socket a connection: take all that the hard limit gives. */
-static void raise_limits(void)
+/* A connection is an open file: take all that the hard limit gives. 0, or the exit status. */
+static int limit_connections(struct settings *s)
 {
 	struct rlimit limit;
+	rlim_t most;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer connections, then */
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* asked again below */
+	(void)getrlimit(RLIMIT_NOFILE, &limit); /* worked above */
+	if (limit.rlim_cur <= HTTP_FILES_BESIDE) {
+		(void)fprintf(stderr,
+			      "kmsd: only %llu files may be open, %d are needed beside the "
+			      "connections; ulimit -n raises it\n",
+			      (unsigned long long)limit.rlim_cur, HTTP_FILES_BESIDE); /* as above */
+		return 1;
 	}
+	most = limit.rlim_cur - HTTP_FILES_BESIDE;
+	if (s->http.connections <= most)
+		return 0;
+	if (s->http.connections == HTTP_CONNECTIONS_DEFAULT) {
+		s->http.connections = (unsigned)most;
+		return 0;
+	}
+	(void)fprintf(stderr,
+		      "kmsd: --connections '%u': only %llu files may be open, which is %llu "
+		      "connections; ulimit -n raises it\n",
+		      s->http.connections, (unsigned long long)limit.rlim_cur,
+		      (unsigned long long)most); /* the last resort */
+	return 1;
 }
 
 static int announce(const struct settings *s, const struct server *server)
@@ -222,7 +250,10 @@ int main(int argc, char **argv)
 {
 	struct settings s = {.region = "us-east-1",
 			     .account = "111122223333",
-			     .http = {"127.0.0.1", 0, 30, 4},
+			     .http = {.address = "127.0.0.1",
+				      .timeout_s = 30,
+				      .threads = 4,
+				      .connections = HTTP_CONNECTIONS_DEFAULT},
 			     .rotation_delay_ms = -1};
 	struct server_config config;
 	struct server *server = NULL;
@@ -238,7 +269,9 @@ int main(int argc, char **argv)
 	(void)sigaddset(&stop, SIGTERM);
 	(void)sigaddset(&stop, SIGINT);
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL); /* before there are threads, which inherit it */
-	raise_limits();
+	status = limit_connections(&s);
+	if (status)
+		return status;
 	config = (struct server_config){s.data_dir, s.region, s.account, s.rotation_delay_ms,
 					s.http};
 	if (server_start(&config, &server, &err) < 0) {
