@@ -20,6 +20,7 @@
 #include "err.h"
 #include "kms_json.h"
 #include "secret.h"
+#include "textfile.h"
 
 #define ID_DIGITS 17
 
@@ -278,61 +279,31 @@ int volume_header_parse(const char *text, size_t len, struct volume_header **ret
 	return 0;
 }
 
-/* All of @path, at most VOLUME_HEADER_SIZE_MAX bytes. The caller frees. */
-static int read_small_file(const char *path, char **ret_text, size_t *ret_len, struct err *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	char *text;
-	size_t len = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return err_set(err, errno, "%s: %s", VOLUME_HEADER_NAME, strerror(errno));
-	text = malloc(VOLUME_HEADER_SIZE_MAX + 1);
-	if (!text) {
-		close(fd);
-		return err_set(err, ENOMEM, "out of memory");
-	}
-	do {
-		n = read(fd, text + len, VOLUME_HEADER_SIZE_MAX + 1 - len);
-		if (n > 0)
-			len += (size_t)n;
-	} while ((n > 0 && len <= VOLUME_HEADER_SIZE_MAX) || (n < 0 && errno == EINTR));
-	int num = n < 0 ? errno : 0;
-	close(fd);
-	if (num || len > VOLUME_HEADER_SIZE_MAX) {
-		free(text);
-		return num ? err_set(err, num, "%s: %s", VOLUME_HEADER_NAME, strerror(num))
-			   : err_set(err, EUCLEAN, "%s is longer than %d bytes", VOLUME_HEADER_NAME,
-				     VOLUME_HEADER_SIZE_MAX);
-	}
-	*ret_text = text;
-	*ret_len = len;
-	return 0;
-}
-
 int volume_header_load(const char *dir, struct volume_header **ret_header, struct err *err)
 {
-	AUTO(freep) char *path = NULL;
 	AUTO(freep) char *text = NULL;
 	struct stat st;
-	size_t len = 0;
-	int r;
+	int dirfd, r;
 
 	if (stat(dir, &st) < 0)
 		return err_set(err, errno, "%s", strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "this is no volume: not a directory");
-	if (asprintf(&path, "%s/%s", dir, VOLUME_HEADER_NAME) < 0) {
-		path = NULL;
-		return err_set(err, ENOMEM, "out of memory");
-	}
-	r = read_small_file(path, &text, &len, err);
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return err_set(err, errno, "%s", strerror(errno));
+	r = textfile_read(dirfd, VOLUME_HEADER_NAME, VOLUME_HEADER_SIZE_MAX, &text);
+	(void)close(dirfd); /* nothing was written */
 	if (r == -ENOENT)
 		return err_set(err, ENOENT, "this is no volume: %s is missing", VOLUME_HEADER_NAME);
+	if (r == -EFBIG)
+		return err_set(err, EUCLEAN, "%s is longer than %d bytes", VOLUME_HEADER_NAME,
+			       VOLUME_HEADER_SIZE_MAX);
+	if (r == -EUCLEAN)
+		return err_set(err, EUCLEAN, "%s: not JSON: it has a NUL byte", VOLUME_HEADER_NAME);
 	if (r < 0)
-		return r;
-	if (volume_header_parse(text, len, ret_header, err) < 0)
+		return err_set(err, -r, "%s: %s", VOLUME_HEADER_NAME, strerror(-r));
+	if (volume_header_parse(text, strlen(text), ret_header, err) < 0)
 		return err_prefix(err, VOLUME_HEADER_NAME);
 	return 0;
 }
@@ -372,43 +343,6 @@ static struct kms_json *to_json(const struct volume_header *h)
 	return obj;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			text += n, len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* Write, fsync, rename, fsync the directory. */
-static int replace_file(int dirfd, const char *name, const char *text)
-{
-	char temporary[64];
-	int fd, r;
-
-	(void)snprintf(temporary, sizeof(temporary), "%s.new", name); /* our names are short */
-	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return -errno;
-	r = write_all(fd, text, strlen(text));
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && renameat(dirfd, temporary, dirfd, name) < 0)
-		r = -errno;
-	if (r < 0)
-		(void)unlinkat(dirfd, temporary, 0); /* the first error is the one to tell */
-	else if (fsync(dirfd) < 0)
-		r = -errno;
-	return r;
-}
-
 int volume_header_save(const struct volume_header *header, const char *dir, struct err *err)
 {
 	AUTO(kms_json_freep) struct kms_json *obj = to_json(header);
@@ -423,7 +357,7 @@ int volume_header_save(const struct volume_header *header, const char *dir, stru
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return err_set(err, errno, "%s: %s", VOLUME_HEADER_NAME, strerror(errno));
-	r = replace_file(dirfd, VOLUME_HEADER_NAME, text);
+	r = textfile_replace(dirfd, VOLUME_HEADER_NAME, text, 0644);
 	close(dirfd);
 	if (r < 0)
 		return err_set(err, -r, "%s: cannot write: %s", VOLUME_HEADER_NAME, strerror(-r));
