@@ -229,7 +229,7 @@ refuses "grant token" InvalidGrantTokenException "" kms encrypt --key-id "$ID" -
 refuses "operation of later" UnsupportedOperationException "kmsd does not support GenerateDataKeyPair yet." kms generate-data-key-pair --key-id "$ID" --key-pair-spec RSA_2048
 refuses "wrong secret by the aws command" InvalidSignatureException "The request signature we calculated does not match the signature you provided." env AWS_SECRET_ACCESS_KEY=wrong aws --endpoint-url "$URL" kms list-keys
 refuses "unknown access key" UnrecognizedClientException "The security token included in the request is invalid." env AWS_ACCESS_KEY_ID=AKIAAAAAAAAAAAAAAAAA aws --endpoint-url "$URL" kms list-keys
-refuses "other region" InvalidSignatureException "Credential should be scoped to a valid region, not 'eu-west-1'." aws --region eu-west-1 --endpoint-url "$URL" kms list-keys
+refuses "a region that AWS has not" InvalidSignatureException "Credential should be scoped to a valid region, not 'eu-west-9'." aws --region eu-west-9 --endpoint-url "$URL" kms list-keys
 gives "delete-alias prints nothing" "" kms delete-alias --alias-name alias/demo
 
 # --- what no client should send ---

@@ -269,7 +269,7 @@ static void grants_outlive_a_restart_and_die_with_their_key(void **state)
 			       "{\"KeyId\":\"%s\",\"GrantTokens\":[\"%s\"]}", arn, token));
 	rig_do(f, "ScheduleKeyDeletion", "{\"KeyId\":\"%s\",\"PendingWindowInDays\":7}", arn);
 	f->now_ms += 7 * RIG_DAY_MS;
-	rig_refused(f, f->other, "NotFoundException", "DescribeKey", "{\"KeyId\":\"%s\"}", arn);
+	rig_refused(f, f->other, DENIED, "DescribeKey", "{\"KeyId\":\"%s\"}", arn);
 	rig_refused(f, f->root, "NotFoundException", "ListGrants", "{\"KeyId\":\"%s\"}", arn);
 	assert_int_equal(
 		store_load_grant(f->kmsd.store, &place, strrchr(arn, '/') + 1, id, &grant, &err),

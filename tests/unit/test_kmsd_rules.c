@@ -20,6 +20,7 @@
 #include "policy.h"
 #include "policy_bound.h"
 #include "secret.h"
+#include "service.h"
 #include "validate.h"
 
 static const struct keyref_place place = {"111122223333", "us-east-1"};
@@ -330,13 +331,19 @@ static void operations_are_found_by_name(void **state)
 static struct call call_by(struct caller *caller, struct kmsd *kmsd, const char *arn, bool far)
 {
 	static const struct operation op = {.name = "Decrypt"};
+	static const struct service kms = {.name = "kms"};
 
 	*caller = (struct caller){.kind = strstr(arn, ":root") ? CALLER_ROOT : CALLER_USER};
 	strcpy(caller->account, far ? "123456789012" : "111122223333");
 	strcpy(caller->arn, arn);
 	strcpy(caller->issuer_arn, arn);
 	*kmsd = (struct kmsd){.place = place};
-	return (struct call){.kmsd = kmsd, .op = &op, .caller = caller, .now_ms = 1700000000000};
+	return (struct call){.kmsd = kmsd,
+			     .service = &kms,
+			     .op = &op,
+			     .caller = caller,
+			     .place = {caller->account, place.region},
+			     .now_ms = 1700000000000};
 }
 
 static struct policy *policy_of(const char *statement)

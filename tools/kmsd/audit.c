@@ -100,6 +100,20 @@ static int put_session(struct kms_json *id, const struct caller *caller)
 	return r;
 }
 
+/* As the account that owns the key sees a caller of another account. */
+static struct kms_json *stranger(const struct caller *caller)
+{
+	struct kms_json *id = kms_json_new_object();
+
+	if (id && (kms_json_set_str(id, "type", "AWSAccount") |
+		   kms_json_set_str(id, "principalId", caller->principal_id) |
+		   kms_json_set_str(id, "accountId", caller->account))) {
+		kms_json_free(id);
+		return NULL;
+	}
+	return id;
+}
+
 static struct kms_json *identity(const struct caller *caller)
 {
 	static const char *const types[] = {
@@ -228,7 +242,17 @@ static int put_response(struct kms_json *rec, const struct call *call, int faile
 	       kms_json_set(rec, "responseElements", e);
 }
 
-static int put_resources(struct kms_json *rec, const struct call *call, const char *account)
+/* The account in "arn:aws:SERVICE:REGION:ACCOUNT:...". */
+static void owner_of(const char *arn, char ret[IDS_ACCOUNT_LEN + 1])
+{
+	for (int i = 0; i < 4 && arn; i++) {
+		arn = strchr(arn, ':');
+		arn = arn ? arn + 1 : NULL;
+	}
+	(void)snprintf(ret, IDS_ACCOUNT_LEN + 1, "%s", arn ? arn : ""); /* cut: what is behind */
+}
+
+static int put_resources(struct kms_json *rec, const struct call *call)
 {
 	struct kms_json *list = kms_json_new_array();
 	int r = 0;
@@ -238,7 +262,9 @@ static int put_resources(struct kms_json *rec, const struct call *call, const ch
 	for (unsigned i = 0; i < call->resource_count; i++) {
 		const char *type = call->resource_types[i];
 		struct kms_json *e = kms_json_new_object();
+		char account[IDS_ACCOUNT_LEN + 1];
 
+		owner_of(call->resources[i], account);
 		if (e)
 			r |= kms_json_set_str(e, "accountId", account) |
 			     kms_json_set_str(e, "type", type ? type : "AWS::KMS::Key") |
@@ -274,8 +300,16 @@ static int put_error(struct kms_json *rec, const struct audit_source *source, in
 	return r;
 }
 
+/* Whose record it is. */
+struct view {
+	const char *account;
+	const char *event_id;
+	const char *shared_id; /* the same in the records of all accounts; NULL: there is one */
+	bool foreign;	       /* the caller is of another account */
+};
+
 static int fill(struct kms_json *rec, const struct call *call, const struct audit_source *source,
-		struct err *err)
+		const struct view *view, struct err *err)
 {
 	int denied = source->error_code && strcmp(source->error_code, "AccessDeniedException") == 0;
 	char when[32];
@@ -284,36 +318,39 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 	if (timestamp(call->now_ms, when) < 0)
 		return err_set(err, EINVAL, "audit record: time");
 	r = kms_json_set_str(rec, "eventVersion", "1.11") |
-	    kms_json_set(rec, "userIdentity", identity(call->caller)) |
+	    kms_json_set(rec, "userIdentity",
+			 view->foreign ? stranger(call->caller) : identity(call->caller)) |
 	    kms_json_set_str(rec, "eventTime", when) |
 	    kms_json_set_str(rec, "eventSource", call->service->event_source) |
 	    kms_json_set_str(rec, "eventName", source->event_name) |
 	    kms_json_set_str(rec, "awsRegion",
-			     call->service->home ? "us-east-1" : call->kmsd->place.region) |
+			     call->service->home ? "us-east-1" : call->place.region) |
 	    kms_json_set_str(rec, "sourceIPAddress", source->address) |
 	    kms_json_set_str(rec, "userAgent", source->user_agent ? source->user_agent : "-") |
 	    put_error(rec, source, denied) | put_parameters(rec, call, denied) |
 	    put_response(rec, call, source->error_code != NULL) | put_material(rec, call) |
 	    kms_json_set_str(rec, "requestID", source->request_id) |
-	    kms_json_set_str(rec, "eventID", call->event_id) |
+	    kms_json_set_str(rec, "eventID", view->event_id) |
 	    kms_json_set_bool(rec, "readOnly", call->op && call->op->read_only);
 	if (!denied && call->resource_count > 0)
-		r |= put_resources(rec, call, call->kmsd->place.account);
+		r |= put_resources(rec, call);
 	r |= kms_json_set_str(rec, "eventType", "AwsApiCall") |
 	     kms_json_set_bool(rec, "managementEvent", true) |
-	     kms_json_set_str(rec, "recipientAccountId", call->kmsd->place.account) |
+	     kms_json_set_str(rec, "recipientAccountId", view->account) |
 	     kms_json_set_str(rec, "eventCategory", "Management");
+	if (view->shared_id)
+		r |= kms_json_set_str(rec, "sharedEventID", view->shared_id);
 	return r ? err_set(err, ENOMEM, "audit record") : 0;
 }
 
-int audit_write(struct audit *audit, const struct call *call, const struct audit_source *source,
-		struct err *err)
+static int append(struct audit *audit, const struct call *call, const struct audit_source *source,
+		  const struct view *view, struct err *err)
 {
 	AUTO(kms_json_freep) struct kms_json *rec = kms_json_new_object();
 	AUTO(freep) char *text = NULL;
 	size_t len;
 	ssize_t n;
-	int r = rec ? fill(rec, call, source, err) : err_set(err, ENOMEM, "audit record");
+	int r = rec ? fill(rec, call, source, view, err) : err_set(err, ENOMEM, "audit record");
 
 	if (r < 0)
 		return r;
@@ -328,4 +365,48 @@ int audit_write(struct audit *audit, const struct call *call, const struct audit
 	if ((size_t)n != len)
 		return err_set(err, ENOSPC, "'" FILE_NAME "': record cut short");
 	return 0;
+}
+
+/* The accounts, other than the caller's, whose keys were used. */
+static unsigned other_owners(const struct call *call, char ret[][IDS_ACCOUNT_LEN + 1])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; call->caller && i < call->resource_count; i++) {
+		char account[IDS_ACCOUNT_LEN + 1];
+		bool known;
+
+		owner_of(call->resources[i], account);
+		known = strcmp(account, call->caller->account) == 0;
+		for (unsigned k = 0; k < count; k++)
+			known |= strcmp(account, ret[k]) == 0;
+		if (!known)
+			memcpy(ret[count++], account, sizeof(account));
+	}
+	return count;
+}
+
+int audit_write(struct audit *audit, const struct call *call, const struct audit_source *source,
+		struct err *err)
+{
+	bool denied =
+		source->error_code && strcmp(source->error_code, "AccessDeniedException") == 0;
+	char owners[CALL_RESOURCES_MAX][IDS_ACCOUNT_LEN + 1];
+	char event_id[IDS_UUID_LEN + 1], shared_id[IDS_UUID_LEN + 1];
+	unsigned count = denied ? 0 : other_owners(call, owners);
+	struct view view = {.account = call->place.account, .event_id = call->event_id};
+	int r = count > 0 ? ids_uuid(shared_id, err) : 0;
+
+	if (r < 0)
+		return r;
+	view.shared_id = count > 0 ? shared_id : NULL;
+	r = append(audit, call, source, &view, err);
+	view.foreign = true;
+	view.event_id = event_id;
+	for (unsigned i = 0; i < count && r == 0; i++) {
+		view.account = owners[i];
+		r = ids_uuid(event_id, err);
+		r = r ? r : append(audit, call, source, &view, err);
+	}
+	return r;
 }

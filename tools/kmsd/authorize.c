@@ -241,7 +241,7 @@ int authorize_assume(const struct call *call, const struct iam_principal *role, 
 int authorize_lockout(const struct call *call, const struct key *key, const struct policy *policy,
 		      struct err *err)
 {
-	const struct keyref_place *place = &call->kmsd->place;
+	const struct keyref_place *place = &call->place;
 	char arn[KEYREF_ARN_MAX], text[ERR_MSG_MAX];
 	const struct policy_key_side side = {.account = key ? key->account : place->account,
 					     .policy = {"default", policy}};

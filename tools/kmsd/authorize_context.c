@@ -10,6 +10,7 @@
 #include "call.h"
 #include "caller.h"
 #include "kms_json.h"
+#include "service.h"
 
 #define PENDING_WINDOW_DEFAULT	30  /* days */
 #define ROTATION_PERIOD_DEFAULT 365 /* days */
@@ -53,7 +54,8 @@ static int add_caller(struct policy_context *table, const struct call *call)
 		policy_context_add(table, "aws:PrincipalType", types[c->kind]) |
 		policy_context_add(table, "aws:PrincipalIsAWSService", "false") |
 		policy_context_add(table, "aws:ViaAWSService", "false") |
-		policy_context_add(table, "aws:RequestedRegion", call->kmsd->place.region) |
+		policy_context_add(table, "aws:RequestedRegion",
+				   call->service->home ? "us-east-1" : call->place.region) |
 		policy_context_add(table, "kms:CallerAccount", c->account) |
 		policy_context_add(table, "aws:SecureTransport", call->secure ? "true" : "false") |
 		add_principal_tags(table, c);

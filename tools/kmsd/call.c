@@ -42,22 +42,32 @@ void call_note(struct call *call, const char *type, const char *name)
 	(void)snprintf(call->resources[call->resource_count++], IAM_ARN_MAX, "%s", name); /* fits */
 }
 
-int call_find_key(struct call *call, const char *text, struct key **ret_key, struct err *err)
+/* Of another account's key one is told no more than this, whether it exists or not. */
+static int foreign_denied(const struct call *call, const char *action, struct err *err)
 {
-	const struct keyref_place *place = &call->kmsd->place;
+	return fault_set(err, FAULT_ACCESS_DENIED,
+			 "User: %s is not authorized to perform: kms:%s on this resource because "
+			 "the resource does not exist in this Region, no resource-based policies "
+			 "allow access, or a resource-based policy explicitly denies access",
+			 call->caller->arn, action);
+}
+
+int call_find_key(struct call *call, const char *text, const char *action, struct key **ret_key,
+		  struct err *err)
+{
+	const struct keyref_place *place = &call->place;
 	struct keyref ref;
 	int r = keyref_parse(text, place, call->op->alias_ok, call->op->arn_fault, &ref, err);
+	bool foreign;
 
 	if (r < 0)
 		return r;
+	foreign = strcmp(ref.account, place->account) != 0;
+	if (foreign && !call->op->cross_account)
+		return foreign_denied(call, action, err);
 	r = keyring_find(call->kmsd->ring, place, &ref, call->now_ms, ret_key, err);
-	if (r < 0 && fault_is(err, FAULT_NOT_FOUND) && strcmp(ref.account, place->account) != 0)
-		return fault_set(err, FAULT_ACCESS_DENIED,
-				 "User: %s is not authorized to perform: kms:%s on this resource "
-				 "because the resource does not exist in this Region, no "
-				 "resource-based policies allow access, or a resource-based policy "
-				 "explicitly denies access",
-				 call->caller->arn, call->op->name);
+	if (r < 0 && fault_is(err, FAULT_NOT_FOUND) && foreign)
+		return foreign_denied(call, action, err);
 	if (r == 0)
 		call_note(call, NULL, (*ret_key)->arn);
 	return r;

@@ -27,7 +27,8 @@ struct service;
 
 /* The server: what every call may use. Fixed at start; its parts are safe from any thread. */
 struct kmsd {
-	struct keyref_place place;
+	struct keyref_place
+		place; /* its first account, and the region it is in when none is named */
 	struct store *store;
 	struct keyring *ring;
 	struct callers *callers;
@@ -48,6 +49,7 @@ struct operation {
 	enum key_use use;	      /* row of the key-state table */
 	bool alias_ok;		      /* key_member may be an alias */
 	bool arn_fault;		      /* the operation has InvalidArnException */
+	bool cross_account;	      /* it may be used with keys of other accounts */
 	bool read_only;		      /* for the audit record */
 	/* of IAM, STS, CloudTrail only */
 	const char *target; /* "user", "role", "policy": what it works on, named by a member */
@@ -62,6 +64,7 @@ struct call {
 	const struct service *service;
 	const struct operation *op;
 	const struct caller *caller;
+	struct keyref_place place; /* the caller's account, the region that it signed for */
 	const struct kms_json *input;
 	struct kms_json *output; /* an object; left empty, the reply has no body */
 	int64_t now_ms;
@@ -71,6 +74,7 @@ struct call {
 
 	/* for the audit record */
 	char event_id[IDS_UUID_LEN + 1];
+	char region[KEYREF_REGION_MAX + 1]; /* what place.region points to */
 	char resources[CALL_RESOURCES_MAX][IAM_ARN_MAX];
 	const char *resource_types[CALL_RESOURCES_MAX]; /* NULL: a KMS key */
 	unsigned resource_count;
@@ -83,8 +87,13 @@ const char *call_text(const struct call *call, const char *name);
 int64_t call_number(const struct call *call, const char *name, int64_t otherwise);
 bool call_flag(const struct call *call, const char *name);
 
-/* Find the key that text names; it is noted as a resource. The caller puts it back. */
-int call_find_key(struct call *call, const char *text, struct key **ret_key, struct err *err);
+/*
+ * Find the key that @text names, for @action ("ReEncryptFrom"); it is noted as a resource. The caller
+ * puts it back. AccessDeniedException for other accounts' keys that are not there, or that the
+ * operation cannot be used with.
+ */
+int call_find_key(struct call *call, const char *text, const char *action, struct key **ret_key,
+		  struct err *err);
 
 /* Ask whether the caller may do @action ("Decrypt") on @key (NULL: on no key), by policy or grant. */
 int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err);

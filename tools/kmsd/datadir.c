@@ -52,20 +52,23 @@ int datadir_open(const char *path, int *ret_fd, struct err *err)
 	return 0;
 }
 
-int datadir_write_credentials(int dir_fd, const struct access_key *key, struct err *err)
+int datadir_add_credentials(struct buf *text, const char *profile, const struct access_key *key)
 {
-	AUTO(buf_free) struct buf text = {.max = 4096};
-	int fd, r = buf_printf(&text, "[default]\naws_access_key_id = %s\naws_secret_access_key = ",
-			       key->id);
+	int r = buf_printf(text, "[%s]\naws_access_key_id = %s\naws_secret_access_key = ", profile,
+			   key->id);
 
-	r = r ? r : buf_append(&text, secret_cbytes(key->secret), secret_len(key->secret));
-	r = r ? r : buf_append(&text, "\n", 1);
-	if (r < 0)
-		return err_set(err, -r, "'" DATADIR_CREDENTIALS "'");
+	r = r ? r : buf_append(text, secret_cbytes(key->secret), secret_len(key->secret));
+	return r ? r : buf_append(text, "\n", 1);
+}
+
+int datadir_write_credentials(int dir_fd, const struct buf *text, struct err *err)
+{
+	int fd, r = 0;
+
 	fd = openat(dir_fd, CREDENTIALS_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(err, errno, "'" CREDENTIALS_TEMP "': %s", strerror(errno));
-	if (write(fd, text.bytes, text.len) != (ssize_t)text.len || fsync(fd) < 0)
+	if (write(fd, text->bytes, text->len) != (ssize_t)text->len || fsync(fd) < 0)
 		r = -(errno ? errno : EIO);
 	if (close(fd) < 0 && r == 0)
 		r = -errno;

@@ -3,6 +3,7 @@
 #define KMSD_DATADIR_H
 
 struct access_key;
+struct buf;
 struct err;
 
 /*
@@ -13,7 +14,10 @@ int datadir_open(const char *path, int *ret_fd, struct err *err);
 
 #define DATADIR_CREDENTIALS "credentials"
 
-/* Write the access key to DATADIR_CREDENTIALS (0600) in the form of AWS's shared credentials file. */
-int datadir_write_credentials(int dir_fd, const struct access_key *key, struct err *err);
+/* Append an access key as a profile of AWS's shared credentials file; 0 or the error of buf_append(). */
+int datadir_add_credentials(struct buf *text, const char *profile, const struct access_key *key);
+
+/* Replace DATADIR_CREDENTIALS (0600) by @text. */
+int datadir_write_credentials(int dir_fd, const struct buf *text, struct err *err);
 
 #endif

@@ -107,7 +107,7 @@ static int prepare_key(struct call *call, struct err *err)
 
 	if (!member)
 		return 0;
-	r = call_find_key(call, call_text(call, member), &call->key, err);
+	r = call_find_key(call, call_text(call, member), call->op->name, &call->key, err);
 	r = r ? r : call_authorize(call, call->op->name, call->key, err);
 	return r ? r : keystate_check(call->op->use, call->key->state, call->key->arn, err);
 }
@@ -235,14 +235,17 @@ static void fill_reply(const struct call *call, const struct err *failure, struc
 static int authenticate(const struct flow_request *request, struct call *call,
 			struct caller **ret_caller, struct err *err)
 {
-	const struct signature_place place = {
-		.service = call->service->name,
-		.region = call->kmsd->place.region,
-		.other_region = call->service->global ? "us-east-1" : NULL,
-	};
+	const struct signature_place place = {call->service->name, call->place.region};
+	struct signature_signer signer;
+	int r = signature_check(call->kmsd->callers, &request->http, &place, call->now_ms, &signer,
+				err);
 
-	return signature_check(call->kmsd->callers, &request->http, &place, call->now_ms,
-			       ret_caller, err);
+	if (r < 0)
+		return r;
+	*ret_caller = signer.caller;
+	memcpy(call->region, signer.region, sizeof(call->region));
+	call->place = (struct keyref_place){signer.caller->account, call->region};
+	return 0;
 }
 
 static void begin_reply(struct flow_reply *ret)
@@ -266,7 +269,10 @@ void flow_refuse(enum fault fault, unsigned status, const char *why, struct flow
 void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t now_ms,
 		 struct flow_reply *ret)
 {
-	struct call call = {.kmsd = kmsd, .now_ms = now_ms, .service = service_of(&request->http)};
+	struct call call = {.kmsd = kmsd,
+			    .now_ms = now_ms,
+			    .place = kmsd->place,
+			    .service = service_of(&request->http)};
 	AUTO(kms_json_freep) struct kms_json *output = kms_json_new_object();
 	AUTO(cached_putp) struct caller *caller = NULL;
 	AUTO(parts_free) struct parts parts = {0};

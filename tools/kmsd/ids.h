@@ -41,4 +41,7 @@ bool ids_account_valid(const char *text);
 /* Lower-case letters, digits, dashes; 2 to 31 characters. */
 bool ids_region_valid(const char *text);
 
+/* Whether AWS has a region of that name, in the partition "aws". */
+bool ids_region_known(const char *text);
+
 #endif

@@ -253,21 +253,29 @@ void keyring_set_rotation_delay(struct keyring *ring, int64_t delay_ms)
 
 struct due {
 	size_t count;
-	char key_ids[DUE_MAX][IDS_UUID_LEN + 1];
+	struct {
+		char account[IDS_ACCOUNT_LEN + 1];
+		char region[KEYREF_REGION_MAX + 1];
+		char id[IDS_UUID_LEN + 1];
+	} keys[DUE_MAX];
 };
 
-static int note_due(const char *key_id, void *arg)
+static int note_due(const struct keyref_place *place, const char *key_id, void *arg)
 {
 	struct due *due = arg;
 
-	if (due->count < DUE_MAX)
-		(void)snprintf(due->key_ids[due->count++], IDS_UUID_LEN + 1, "%s",
-			       key_id); /* as inserted */
+	if (due->count == DUE_MAX)
+		return 0;
+	(void)snprintf(due->keys[due->count].account, IDS_ACCOUNT_LEN + 1, "%s",
+		       place->account); /* as inserted */
+	(void)snprintf(due->keys[due->count].region, KEYREF_REGION_MAX + 1, "%s",
+		       place->region); /* as inserted */
+	(void)snprintf(due->keys[due->count++].id, IDS_UUID_LEN + 1, "%s",
+		       key_id); /* as inserted */
 	return 0;
 }
 
-int keyring_rotate_due(struct keyring *ring, const struct keyref_place *place, int64_t now_ms,
-		       struct err *err)
+int keyring_rotate_due(struct keyring *ring, int64_t now_ms, struct err *err)
 {
 	int64_t begun_ms = now_ms - ring->rotation_delay_ms;
 	struct due due;
@@ -275,12 +283,12 @@ int keyring_rotate_due(struct keyring *ring, const struct keyref_place *place, i
 
 	do {
 		due.count = 0;
-		r = store_each_rotation_due(ring->store, place, now_ms, begun_ms, note_due, &due,
-					    err);
+		r = store_each_rotation_due(ring->store, now_ms, begun_ms, note_due, &due, err);
 		for (size_t i = 0; i < due.count && r >= 0; i++) {
+			const struct keyref_place place = {due.keys[i].account, due.keys[i].region};
 			struct key *key = NULL;
 
-			r = load_current(ring, place, due.key_ids[i], now_ms, &key, err);
+			r = load_current(ring, &place, due.keys[i].id, now_ms, &key, err);
 			cached_put(key);
 		}
 	} while (r >= 0 && due.count == DUE_MAX);

@@ -47,8 +47,7 @@ int keyring_set_description(struct keyring *ring, const struct key *key, const c
 void keyring_set_rotation_delay(struct keyring *ring, int64_t delay_ms);
 
 /* Rotate what is due by @now_ms; keyring_find() does it too, for the key it finds. */
-int keyring_rotate_due(struct keyring *ring, const struct keyref_place *place, int64_t now_ms,
-		       struct err *err);
+int keyring_rotate_due(struct keyring *ring, int64_t now_ms, struct err *err);
 
 /* The keys' grants, and when keys were last used. They live as long as the ring. */
 struct grants *keyring_grants(struct keyring *ring);

@@ -22,9 +22,12 @@
 #define THREADS_MAX	64
 #define DELAY_MAX	86400
 #define CONNECTIONS_MAX 1000000
+#define ACCOUNTS_MAX	64
 
 struct settings {
-	const char *data_dir, *region, *account;
+	const char *data_dir, *region;
+	const char *accounts[ACCOUNTS_MAX]; /* NULL behind the last */
+	size_t account_count;
 	char listen[64]; /* ADDRESS:PORT; cut in two */
 	struct http_config http;
 	bool allow_remote;
@@ -38,7 +41,8 @@ static const struct {
 	 "where keys, access keys and the audit trail are kept; made when missing"},
 	{"listen", "ADDR:PORT", "serve there; port 0 picks a free one (127.0.0.1:0)"},
 	{"region", "REGION", "AWS region to be (us-east-1)"},
-	{"account-id", "ID", "AWS account to be, 12 digits (111122223333)"},
+	{"account-id", "ID",
+	 "AWS account to be, 12 digits (111122223333); may be given for several"},
 	{"request-timeout", "SECONDS", "a request, or an idle connection, may take this long (30)"},
 	{"rotation-delay", "SECONDS", "a rotation on demand takes this long, for tests (120)"},
 	{"threads", "N", "threads that serve (4)"},
@@ -103,6 +107,17 @@ static int take_listen(struct settings *s, const char *value)
 	return 0;
 }
 
+/* The first that is given takes the default's place. */
+static int take_account(struct settings *s, const char *value)
+{
+	if (!ids_account_valid(value))
+		return wrong("account-id", value, "not 12 digits");
+	if (s->account_count == ACCOUNTS_MAX)
+		return wrong("account-id", value, "there are 64 already, the most there may be");
+	s->accounts[s->account_count++] = value;
+	return 0;
+}
+
 static int take_option(struct settings *s, const char *name, const char *value)
 {
 	unsigned long n;
@@ -116,9 +131,7 @@ static int take_option(struct settings *s, const char *name, const char *value)
 		if (!ids_region_valid(value))
 			return wrong(name, value, "not a region");
 	} else if (strcmp(name, "account-id") == 0) {
-		s->account = value;
-		if (!ids_account_valid(value))
-			return wrong(name, value, "not 12 digits");
+		return take_account(s, value);
 	} else if (strcmp(name, "request-timeout") == 0) {
 		if (!to_number(value, TIMEOUT_MAX, &n) || n == 0)
 			return wrong(name, value, "not a number of seconds from 1 to 3600");
@@ -220,13 +233,16 @@ static int announce(const struct settings *s, const struct server *server)
 
 	(void)snprintf(url, sizeof(url), "http://%s%s%s:%u", six ? "[" : "", address,
 		       six ? "]" : "", server_port(server)); /* fits */
-	printf("# kmsd %s: account %s, region %s, data directory %s\n", KMSVOL_VERSION, s->account,
-	       s->region, s->data_dir);
+	printf("# kmsd %s: account %s, region %s, data directory %s\n", KMSVOL_VERSION,
+	       s->accounts[0], s->region, s->data_dir);
 	printf("# awscli before 2.13 and 1.29 (Debian 12 has 2.9.19) wants: aws --endpoint-url "
 	       "%s\n",
 	       url);
 	printf("# the same access key for AWS_SHARED_CREDENTIALS_FILE: %s/credentials\n",
 	       s->data_dir);
+	for (size_t i = 1; i < s->account_count; i++)
+		printf("# account %s: that file's profile of this name, AWS_PROFILE=%s\n",
+		       s->accounts[i], s->accounts[i]);
 	printf("export AWS_ENDPOINT_URL=%s\n", url);
 	printf("export AWS_REGION=%s\nexport AWS_DEFAULT_REGION=%s\n", s->region, s->region);
 	printf("export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=", key->id);
@@ -249,7 +265,7 @@ static int serve(struct server *server, const sigset_t *stop)
 int main(int argc, char **argv)
 {
 	struct settings s = {.region = "us-east-1",
-			     .account = "111122223333",
+			     .accounts = {"111122223333"},
 			     .http = {.address = "127.0.0.1",
 				      .timeout_s = 30,
 				      .threads = 4,
@@ -272,8 +288,14 @@ int main(int argc, char **argv)
 	status = limit_connections(&s);
 	if (status)
 		return status;
-	config = (struct server_config){s.data_dir, s.region, s.account, s.rotation_delay_ms,
-					s.http};
+	config = (struct server_config){
+		.data_dir = s.data_dir,
+		.region = s.region,
+		.accounts = s.accounts,
+		.account_count = s.account_count ? s.account_count : 1, /* the default's */
+		.rotation_delay_ms = s.rotation_delay_ms,
+		.http = s.http,
+	};
 	if (server_start(&config, &server, &err) < 0) {
 		(void)fprintf(stderr, "kmsd: %s\n", err.msg); /* the last resort */
 		return 1;

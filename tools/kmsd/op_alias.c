@@ -32,7 +32,7 @@ static int not_found(struct call *call, const char *name, struct err *err)
 {
 	char arn[KEYREF_ARN_MAX];
 
-	keyref_alias_arn(&call->kmsd->place, name, arn);
+	keyref_alias_arn(&call->place, name, arn);
 	return fault_set(err, FAULT_NOT_FOUND, "Alias %s is not found.", arn);
 }
 
@@ -41,7 +41,7 @@ static int authorize_alias(struct call *call, const char *name, struct err *err)
 {
 	char arn[KEYREF_ARN_MAX], action[64];
 
-	keyref_alias_arn(&call->kmsd->place, name, arn);
+	keyref_alias_arn(&call->place, name, arn);
 	(void)snprintf(action, sizeof(action), "kms:%s", call->op->name); /* fits */
 	return call_authorize_on(call, action, arn, err);
 }
@@ -49,7 +49,7 @@ static int authorize_alias(struct call *call, const char *name, struct err *err)
 /* There are 50 aliases a key. Two at once may make a 51st: a quota, not an invariant. */
 static int check_quota(struct call *call, struct err *err)
 {
-	int count = store_count_aliases(call->kmsd->store, &call->kmsd->place, call->key->id, err);
+	int count = store_count_aliases(call->kmsd->store, &call->place, call->key->id, err);
 
 	if (count < ALIASES_PER_KEY)
 		return count < 0 ? count : 0;
@@ -68,10 +68,10 @@ int op_create_alias(struct call *call, struct err *err)
 	r = r ? r : check_quota(call, err);
 	if (r < 0)
 		return r;
-	r = store_create_alias(call->kmsd->store, &call->kmsd->place, &alias, err);
+	r = store_create_alias(call->kmsd->store, &call->place, &alias, err);
 	if (r != -EEXIST)
 		return r;
-	keyref_alias_arn(&call->kmsd->place, alias.name, arn);
+	keyref_alias_arn(&call->place, alias.name, arn);
 	return fault_set(err, FAULT_ALREADY_EXISTS, "An alias with the name %s already exists",
 			 arn);
 }
@@ -85,14 +85,14 @@ int op_update_alias(struct call *call, struct err *err)
 	r = r ? r : check_quota(call, err);
 	if (r < 0)
 		return r;
-	r = store_update_alias(call->kmsd->store, &call->kmsd->place, name, call->key->id,
-			       call->now_ms, err);
+	r = store_update_alias(call->kmsd->store, &call->place, name, call->key->id, call->now_ms,
+			       err);
 	return r == -ENOKEY ? not_found(call, name, err) : r;
 }
 
 int op_delete_alias(struct call *call, struct err *err)
 {
-	const struct keyref_place *place = &call->kmsd->place;
+	const struct keyref_place *place = &call->place;
 	const char *name = call_text(call, "AliasName");
 	AUTO(cached_putp) struct key *key = NULL;
 	char key_id[IDS_UUID_LEN + 1];
@@ -102,7 +102,7 @@ int op_delete_alias(struct call *call, struct err *err)
 		return r;
 	r = authorize_alias(call, name, err);
 	r = r ? r : store_find_alias(call->kmsd->store, place, name, key_id, err);
-	r = r ? r : call_find_key(call, key_id, &key, err);
+	r = r ? r : call_find_key(call, key_id, call->op->name, &key, err);
 	r = r ? r : call_authorize(call, "DeleteAlias", key, err);
 	r = r ? r : store_delete_alias(call->kmsd->store, place, name, err);
 	return r == -ENOKEY ? not_found(call, name, err) : r;
@@ -124,7 +124,7 @@ static int list_alias(const struct store_alias *alias, void *arg)
 
 	if (l->count++ == l->limit)
 		return 0; /* there is one more: that is all we want to know */
-	keyref_alias_arn(&l->call->kmsd->place, alias->name, arn);
+	keyref_alias_arn(&l->call->place, alias->name, arn);
 	(void)snprintf(l->last, sizeof(l->last), "%s", alias->name); /* as validated */
 	entry = kms_json_new_object();
 	if (!entry)
@@ -142,7 +142,7 @@ int op_list_aliases(struct call *call, struct err *err)
 	const char *marker = call_text(call, "Marker"), *of = call_text(call, "KeyId");
 	struct listing l = {.call = call, .limit = (size_t)call_number(call, "Limit", 50)};
 	AUTO(cached_putp) struct key *key = NULL;
-	int r = of ? call_find_key(call, of, &key, err) : 0;
+	int r = of ? call_find_key(call, of, call->op->name, &key, err) : 0;
 
 	r = r ? r : call_authorize(call, "ListAliases", key, err);
 	if (r < 0)
@@ -150,10 +150,9 @@ int op_list_aliases(struct call *call, struct err *err)
 	if (marker && strncmp(marker, PREFIX, strlen(PREFIX)) != 0)
 		return fault_set(err, FAULT_INVALID_MARKER, "Invalid marker");
 	l.aliases = kms_json_new_array();
-	r = l.aliases
-		    ? store_each_alias(call->kmsd->store, &call->kmsd->place, key ? key->id : NULL,
-				       marker ? marker : "", l.limit + 1, list_alias, &l, err)
-		    : err_set(err, ENOMEM, "list of aliases");
+	r = l.aliases ? store_each_alias(call->kmsd->store, &call->place, key ? key->id : NULL,
+					 marker ? marker : "", l.limit + 1, list_alias, &l, err)
+		      : err_set(err, ENOMEM, "list of aliases");
 	if (r < 0) {
 		kms_json_free(l.aliases);
 		return r;

@@ -106,7 +106,7 @@ static int find_named(struct call *call, const struct opening *o, const struct m
 {
 	const char *named = call_text(call, o->key_member);
 	struct key *key;
-	int r = call_find_key(call, named, &key, err);
+	int r = call_find_key(call, named, o->action, &key, err);
 
 	if (r < 0)
 		return r;
@@ -119,8 +119,8 @@ static int find_named(struct call *call, const struct opening *o, const struct m
 	return 0;
 }
 
-static int find_by_material(struct call *call, const struct material *m, struct key **ret_key,
-			    struct err *err)
+static int find_by_material(struct call *call, const struct opening *o, const struct material *m,
+			    struct key **ret_key, struct err *err)
 {
 	char arn[KEYREF_ARN_MAX];
 	struct keyref_place place;
@@ -129,10 +129,10 @@ static int find_by_material(struct call *call, const struct material *m, struct 
 	if (!m)
 		return unknown_ciphertext(err);
 	place = (struct keyref_place){m->account, m->region};
-	if (strcmp(m->region, call->kmsd->place.region) != 0)
+	if (strcmp(m->region, call->place.region) != 0)
 		return unknown_ciphertext(err);
 	keyref_key_arn(&place, m->key_id, arn);
-	r = call_find_key(call, arn, ret_key, err);
+	r = call_find_key(call, arn, o->action, ret_key, err);
 	return r < 0 && fault_is(err, FAULT_NOT_FOUND) ? unknown_ciphertext(err) : r;
 }
 
@@ -158,7 +158,7 @@ static int open_blob(struct call *call, const struct opening *o, struct key **re
 	if (call_text(call, o->key_member))
 		r = find_named(call, o, m, ret_key, err);
 	else
-		r = find_by_material(call, m, ret_key, err);
+		r = find_by_material(call, o, m, ret_key, err);
 	r = r ? r : call_authorize(call, o->action, *ret_key, err);
 	r = r ? r : keystate_check(KEY_USE_CRYPTO, (*ret_key)->state, (*ret_key)->arn, err);
 	r = r ? r : check_algorithm(call, o->algorithm_member, *ret_key, err);
@@ -214,7 +214,7 @@ int op_re_encrypt(struct call *call, struct err *err)
 	if (r < 0)
 		return r;
 	memcpy(source_material, call->material_hex, sizeof(source_material));
-	r = call_find_key(call, call_text(call, "DestinationKeyId"), &to, err);
+	r = call_find_key(call, call_text(call, "DestinationKeyId"), "ReEncryptTo", &to, err);
 	r = r ? r : re_encrypt_to(call, to, &plain, err);
 	if (r < 0)
 		return r;

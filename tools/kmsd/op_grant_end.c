@@ -68,7 +68,7 @@ static int find_by_token(struct call *call, const char *token, struct key **ret_
 	if (r < 0)
 		return r;
 	keyref_key_arn(&place, t.key_id, arn);
-	r = call_find_key(call, arn, ret_key, err);
+	r = call_find_key(call, arn, call->op->name, ret_key, err);
 	return r ? r : load(call, *ret_key, t.grant_id, ret_grant, err);
 }
 
@@ -87,7 +87,7 @@ int op_retire_grant(struct call *call, struct err *err)
 	if (token) {
 		r = find_by_token(call, token, &key, &grant, err);
 	} else {
-		r = call_find_key(call, key_id, &key, err);
+		r = call_find_key(call, key_id, call->op->name, &key, err);
 		r = r ? r : load(call, key, grant_id, &grant, err);
 	}
 	r = r ? r : check_retirer(call, key, grant, err);

@@ -41,7 +41,7 @@ static struct kms_json *constraints_of(const struct grant *grant)
 	}
 	if (kms_json_set(outer,
 			 p->constraint == POLICY_CONSTRAINT_EQUALS ? "EncryptionContextEquals"
-								  : "EncryptionContextSubset",
+								   : "EncryptionContextSubset",
 			 pairs) < 0) {
 		kms_json_free(outer);
 		return NULL;
@@ -152,7 +152,7 @@ int op_list_retirable_grants(struct call *call, struct err *err)
 	const char *marker = call_text(call, "Marker");
 	struct store_grant_query query = {
 		.filter = STORE_GRANTS_RETIRABLE,
-		.place = call->kmsd->place,
+		.place = call->place,
 		.retiring = call_text(call, "RetiringPrincipal"),
 		.page.after = marker ? marker : "",
 	};

@@ -33,7 +33,7 @@ static int target_arn(struct call *call, char ret[IAM_ARN_MAX], struct err *err)
 {
 	AUTO(cached_putp) struct iam_principal *p = NULL;
 	const char *target = call->op->target, *name, *path = call_text(call, "Path");
-	const char *account = call->kmsd->place.account;
+	const char *account = call->place.account;
 	struct err ignored;
 	int r;
 
@@ -83,8 +83,8 @@ int iam_authorize(struct call *call, struct err *err)
 int iam_find(struct call *call, struct iam_principal **ret_principal, struct err *err)
 {
 	const char *name = call_text(call, name_member(call));
-	int r = store_iam_find(call->kmsd->store, call->kmsd->place.account, iam_kind_of(call),
-			       name, ret_principal, err);
+	int r = store_iam_find(call->kmsd->store, call->place.account, iam_kind_of(call), name,
+			       ret_principal, err);
 
 	if (r == -ENOENT)
 		return fault_set(err, FAULT_NO_SUCH_ENTITY, "The %s with name %s cannot be found.",

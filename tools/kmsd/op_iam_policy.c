@@ -194,7 +194,7 @@ int op_iam_create_policy(struct call *call, struct err *err)
 	AUTO(store_iam_free_policyp) struct iam_policy *p = NULL;
 	const char *text = call_text(call, "PolicyDocument"), *path = call_text(call, "Path");
 	const struct iam_new wanted = {
-		.account = call->kmsd->place.account,
+		.account = call->place.account,
 		.name = call_text(call, "PolicyName"),
 		.path = path ? path : "/",
 		.description = call_text(call, "Description"),
@@ -301,7 +301,7 @@ int op_iam_list_policies(struct call *call, struct err *err)
 	if (r < 0)
 		return r;
 	if (!scope || strcmp(scope, "AWS") != 0) /* AWS's own are not there */
-		r = store_iam_each_policy(call->kmsd->store, call->kmsd->place.account,
+		r = store_iam_each_policy(call->kmsd->store, call->place.account,
 					  marker ? marker : "", SIZE_MAX, list_one, &page, err);
 	return iam_page_end(&page, "Policies", r, err);
 }

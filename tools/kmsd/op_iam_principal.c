@@ -82,7 +82,7 @@ int op_iam_create(struct call *call, struct err *err)
 	const char *path = call_text(call, "Path");
 	struct iam_new wanted = {
 		.kind = iam_kind_of(call),
-		.account = call->kmsd->place.account,
+		.account = call->place.account,
 		.name = call_text(call, role ? "RoleName" : "UserName"),
 		.path = path ? path : "/",
 		.description = call_text(call, "Description"),
@@ -172,7 +172,7 @@ int op_iam_list(struct call *call, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = store_iam_each(call->kmsd->store, call->kmsd->place.account, iam_kind_of(call),
+	r = store_iam_each(call->kmsd->store, call->place.account, iam_kind_of(call),
 			   marker ? marker : "", SIZE_MAX, list_one, &page, err);
 	return iam_page_end(&page, iam_kind_of(call) == IAM_ROLE ? "Roles" : "Users", r, err);
 }

@@ -121,7 +121,7 @@ int op_create_key(struct call *call, struct err *err)
 	struct store_tag tags[TAGS_MAX];
 	char policy_text[1024];
 	struct store_new_key wanted = {
-		.place = call->kmsd->place,
+		.place = call->place,
 		.description = description ? description : "",
 		.policy = policy ? policy : policy_text,
 		.tags = tags,
@@ -139,7 +139,7 @@ int op_create_key(struct call *call, struct err *err)
 		return r;
 	wanted.policy_ids = ids;
 	(void)snprintf(policy_text, sizeof(policy_text), default_policy,
-		       call->kmsd->place.account); /* fits */
+		       call->place.account); /* fits */
 	r = store_create_key(call->kmsd->store, &wanted, &key, err);
 	if (r < 0)
 		return r;
@@ -168,7 +168,7 @@ static int list_key(const char *key_id, void *arg)
 
 	if (l->count++ == l->limit)
 		return 0; /* there is one more: that is all we want to know */
-	keyref_key_arn(&l->call->kmsd->place, key_id, arn);
+	keyref_key_arn(&l->call->place, key_id, arn);
 	(void)snprintf(l->last, sizeof(l->last), "%s", key_id); /* a UUID */
 	entry = kms_json_new_object();
 	if (!entry)
@@ -189,7 +189,7 @@ int op_list_keys(struct call *call, struct err *err)
 	if (marker && ids_uuid_parse(marker, uuid) < 0)
 		return fault_set(err, FAULT_INVALID_MARKER, "Invalid marker");
 	l.keys = kms_json_new_array();
-	r = l.keys ? store_each_key(call->kmsd->store, &call->kmsd->place, marker ? marker : "",
+	r = l.keys ? store_each_key(call->kmsd->store, &call->place, marker ? marker : "",
 				    l.limit + 1, list_key, &l, err)
 		   : err_set(err, ENOMEM, "list of keys");
 	if (r < 0) {

@@ -59,13 +59,16 @@ static int resolve_or_believe(void *arg, const char *arn, char ret_id[POLICY_ID_
 			      struct err *err)
 {
 	const struct kmsd *kmsd = arg;
+	char account[IDS_ACCOUNT_LEN + 1];
+	int r;
 
-	if (strlen(arn) > ACCOUNT_AT &&
-	    strncmp(arn + ACCOUNT_AT, kmsd->place.account, IDS_ACCOUNT_LEN) != 0) {
+	if (strlen(arn) <= ACCOUNT_AT + IDS_ACCOUNT_LEN)
+		return -ENOENT;
+	(void)snprintf(account, sizeof(account), "%s", arn + ACCOUNT_AT); /* cut: what is behind */
+	r = store_has_account(kmsd->store, account, err);
+	if (r == 0)
 		ret_id[0] = '\0';
-		return 0;
-	}
-	return resolve(arg, arn, ret_id, err);
+	return r > 0 ? resolve(arg, arn, ret_id, err) : r;
 }
 
 struct policy_resolver principals_of(const struct kmsd *kmsd)

@@ -9,7 +9,7 @@ struct kmsd;
 /* For key policies and grants: users and roles must exist here. @kmsd must outlive it. */
 struct policy_resolver principals_of(const struct kmsd *kmsd);
 
-/* For trust policies: users and roles of other accounts are believed. */
+/* For trust policies: users and roles of accounts that are not here are believed. */
 struct policy_resolver principals_or_foreign(const struct kmsd *kmsd);
 
 #endif

@@ -12,6 +12,7 @@
 #include "datadir.h"
 #include "err.h"
 #include "events.h"
+#include "secret.h"
 #include "keyring.h"
 #include "usage.h"
 
@@ -31,12 +32,52 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+struct credentials {
+	struct store *store;
+	struct buf text;
+	struct err *err;
+};
+
+/* Each account's root user under a profile that is called by the account's id. */
+static int add_account(const char *account, void *arg)
+{
+	AUTO(cached_putp) struct access_key *key = NULL;
+	struct credentials *c = arg;
+	int r = store_root_access_key(c->store, account, now_ms(), &key, c->err);
+
+	if (r < 0)
+		return r;
+	r = datadir_add_credentials(&c->text, account, key);
+	return r < 0 ? err_set(c->err, -r, "'" DATADIR_CREDENTIALS "'") : 0;
+}
+
+/* Make the accounts that are new, and write down the access keys of all that there are. */
+static int open_accounts(struct server *s, const struct server_config *config, struct err *err)
+{
+	struct credentials c = {.store = s->kmsd.store, .text.max = 1 << 20, .err = err};
+	int r = 0;
+
+	for (size_t i = 0; i < config->account_count && r == 0; i++) {
+		AUTO(cached_putp) struct access_key *key = NULL;
+
+		r = store_root_access_key(c.store, config->accounts[i], now_ms(), &key, err);
+		if (r == 0 && i == 0) {
+			s->root_key = cached_get(key);
+			r = datadir_add_credentials(&c.text, "default", key);
+		}
+	}
+	r = r ? r : store_each_account(c.store, add_account, &c, err);
+	r = r ? r : datadir_write_credentials(s->dir_fd, &c.text, err);
+	buf_free(&c.text);
+	return r;
+}
+
 static int open_parts(struct server *s, const struct server_config *config, struct err *err)
 {
 	struct kmsd *k = &s->kmsd;
 	int r;
 
-	k->place = (struct keyref_place){config->account, config->region};
+	k->place = (struct keyref_place){config->accounts[0], config->region};
 	r = datadir_open(config->data_dir, &s->dir_fd, err);
 	r = r ? r : store_open(config->data_dir, s->dir_fd, &k->store, err);
 	r = r ? r : audit_open(s->dir_fd, &k->audit, err);
@@ -45,8 +86,7 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	if (r == 0 && config->rotation_delay_ms >= 0)
 		keyring_set_rotation_delay(k->ring, config->rotation_delay_ms);
 	r = r ? r : callers_new(k->store, &k->callers, err);
-	r = r ? r : store_root_access_key(k->store, config->account, now_ms(), &s->root_key, err);
-	r = r ? r : datadir_write_credentials(s->dir_fd, s->root_key, err);
+	r = r ? r : open_accounts(s, config, err);
 	r = r ? r : server_tick(s, err);
 	return r < 0 ? err_prefix(err, "data directory '%s'", config->data_dir) : 0;
 }
@@ -102,6 +142,6 @@ int server_tick(struct server *server, struct err *err)
 	struct kmsd *k = &server->kmsd;
 	int r = keyring_expire(k->ring, now_ms(), err);
 
-	r = r ? r : keyring_rotate_due(k->ring, &k->place, now_ms(), err);
+	r = r ? r : keyring_rotate_due(k->ring, now_ms(), err);
 	return r ? r : usage_save(keyring_usage(k->ring), err);
 }

@@ -2,6 +2,7 @@
 #ifndef KMSD_SERVER_H
 #define KMSD_SERVER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "http.h"
@@ -13,7 +14,8 @@ struct server;
 struct server_config {
 	const char *data_dir;
 	const char *region;
-	const char *account;
+	const char *const *accounts; /* the first is the one that is meant when none is named */
+	size_t account_count;
 	int64_t rotation_delay_ms; /* of a rotation on demand; negative: as in AWS */
 	struct http_config http;
 };

@@ -23,14 +23,12 @@ static const struct service services[] = {
 		 .event_source = "iam.amazonaws.com",
 		 .version = "2010-05-08",
 		 .xmlns = "https://iam.amazonaws.com/doc/2010-05-08/",
-		 .global = true,
 		 .home = true,
 		 .find = operations_find_iam},
 	[STS] = {.name = "sts",
 		 .event_source = "sts.amazonaws.com",
 		 .version = "2011-06-15",
 		 .xmlns = "https://sts.amazonaws.com/doc/2011-06-15/",
-		 .global = true,
 		 .find = operations_find_sts},
 };
 

@@ -13,8 +13,7 @@ struct service {
 	const char *target_prefix; /* of X-Amz-Target; NULL: the Query protocol */
 	const char *version;	   /* of the Query protocol */
 	const char *xmlns;
-	bool global; /* signed for us-east-1 too, wherever the server is */
-	bool home;   /* its audit records say us-east-1 */
+	bool home; /* it is in us-east-1, whatever region a request is signed for */
 	const struct operation *(*find)(const char *name);
 };
 

@@ -98,8 +98,7 @@ static int split_credential(const char *credential, struct scope *ret, struct er
 
 static bool right_region(const struct scope *s, const struct signature_place *place)
 {
-	return strcmp(s->region, place->region) == 0 ||
-	       (place->other_region && strcmp(s->region, place->other_region) == 0);
+	return strcmp(s->region, place->region) == 0 || ids_region_known(s->region);
 }
 
 static int check_scope(const struct scope *s, const struct signature_place *place, const char *date,
@@ -247,8 +246,8 @@ static int check_form(const struct sigv4_request *req, const struct signature_pl
 }
 
 int signature_check(struct callers *callers, const struct sigv4_request *req,
-		    const struct signature_place *place, int64_t now_ms, struct caller **ret_caller,
-		    struct err *err)
+		    const struct signature_place *place, int64_t now_ms,
+		    struct signature_signer *ret, struct err *err)
 {
 	struct sigv4_authorization a;
 	struct scope parts;
@@ -269,7 +268,9 @@ int signature_check(struct callers *callers, const struct sigv4_request *req,
 		return fault_set(err, FAULT_EXPIRED_TOKEN,
 				 "The security token included in the request is expired");
 	r = r ? r : compare(req, &a, &scope, date, signer, err);
-	if (r == 0)
-		*ret_caller = cached_get(signer->caller);
-	return r;
+	if (r < 0)
+		return r;
+	ret->caller = cached_get(signer->caller);
+	(void)snprintf(ret->region, sizeof(ret->region), "%s", parts.region); /* a region's name */
+	return 0;
 }

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "keyref.h"
+
 struct caller;
 struct callers;
 struct err;
@@ -14,16 +16,21 @@ struct sigv4_request;
 /* What the credential scope must name. */
 struct signature_place {
 	const char *service;
-	const char *region, *other_region; /* either; other_region may be NULL */
+	const char *region; /* or any that AWS has */
+};
+
+struct signature_signer {
+	struct caller *caller;		    /* counted */
+	char region[KEYREF_REGION_MAX + 1]; /* that it signed for */
 };
 
 /*
  * Check the signature of @req against @place and the clock. On success the caller puts
- * *@ret_caller back. MissingAuthenticationToken-, IncompleteSignature-, InvalidSignature-,
+ * @ret->caller back. MissingAuthenticationToken-, IncompleteSignature-, InvalidSignature-,
  * UnrecognizedClient- or ExpiredTokenException.
  */
 int signature_check(struct callers *callers, const struct sigv4_request *req,
-		    const struct signature_place *place, int64_t now_ms, struct caller **ret_caller,
-		    struct err *err);
+		    const struct signature_place *place, int64_t now_ms,
+		    struct signature_signer *ret, struct err *err);
 
 #endif

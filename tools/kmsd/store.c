@@ -112,11 +112,10 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_KEY_SET_ROTATION] = "UPDATE keys " SET_ROTATION,
 	[STMT_KEY_ROTATE] = "UPDATE keys " SET_ROTATION " AND state = 'Enabled'",
 	[STMT_KEY_ROTATION_DUE] =
-		"SELECT key_id FROM keys INDEXED BY keys_rotation WHERE rotation_next_ms > 0"
-		" AND rotation_next_ms <= ?3 AND account = ?1 AND region = ?2 AND state = 'Enabled'"
-		" UNION SELECT key_id FROM keys INDEXED BY keys_on_demand WHERE on_demand_ms > 0"
-		" AND on_demand_ms <= ?4 AND account = ?1 AND region = ?2 AND state = 'Enabled'"
-		" LIMIT 64",
+		"SELECT account, region, key_id FROM keys INDEXED BY keys_rotation"
+		" WHERE rotation_next_ms > 0 AND rotation_next_ms <= ?1 AND state = 'Enabled'"
+		" UNION SELECT account, region, key_id FROM keys INDEXED BY keys_on_demand"
+		" WHERE on_demand_ms > 0 AND on_demand_ms <= ?2 AND state = 'Enabled' LIMIT 64",
 	[STMT_KEY_ADD_GRANT] = "UPDATE keys SET grant_count = grant_count + 1 WHERE " OF_KEY
 			       " AND grant_count < ?4",
 	[STMT_KEY_DROP_GRANT] = "UPDATE keys SET grant_count = grant_count - 1 WHERE " OF_KEY,
@@ -196,6 +195,7 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_ACCESS_OF_PRINCIPAL] =
 		"SELECT access_key_id FROM access_keys WHERE principal_arn = ?1"
 		" ORDER BY created_ms LIMIT 1",
+	[STMT_ACCOUNT_LIST] = "SELECT DISTINCT account FROM access_keys ORDER BY account",
 };
 
 int store_begin(struct store *store, struct err *err)

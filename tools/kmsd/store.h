@@ -156,9 +156,10 @@ int store_rotate(struct store *store, const struct key *key, const struct key_ro
 		 const char *how, int64_t now_ms, struct err *err);
 
 /* Call @fn with up to 64 enabled keys whose rotation is due, or whose one on demand began by then. */
-int store_each_rotation_due(struct store *store, const struct keyref_place *place, int64_t due_ms,
-			    int64_t begun_ms, int (*fn)(const char *key_id, void *arg), void *arg,
-			    struct err *err);
+int store_each_rotation_due(struct store *store, int64_t due_ms, int64_t begun_ms,
+			    int (*fn)(const struct keyref_place *place, const char *key_id,
+				      void *arg),
+			    void *arg, struct err *err);
 
 /* How often the key was rotated so. */
 int store_count_rotations(struct store *store, const struct key *key, const char *how,
@@ -285,6 +286,13 @@ int store_each_alias(struct store *store, const struct keyref_place *place, cons
 /* -ENOKEY: no such access key. */
 int store_load_access_key(struct store *store, const char *id, struct access_key **ret_key,
 			  struct err *err);
+
+/* Call @fn with each account that has a root user here, in order; stops at a negative of @fn. */
+int store_each_account(struct store *store, int (*fn)(const char *account, void *arg), void *arg,
+		       struct err *err);
+
+/* 1: the account has a root user here, so its users and roles are known; 0: it is none of ours. */
+int store_has_account(struct store *store, const char *account, struct err *err);
 
 /* The oldest access key of the account's root user, made when there is none. */
 int store_root_access_key(struct store *store, const char *account, int64_t now_ms,

@@ -93,13 +93,15 @@ static int insert_access(struct store *store, const char *account, const char *a
 	return r < 0 ? r : 0;
 }
 
-static int find_access_of(struct store *store, const char *arn, char ret_id[IDS_ACCESS_KEY_LEN + 1],
+#define ROOT_ARN "arn:aws:iam::%s:root"
+
+static int find_access_of(struct sql *sql, const char *arn, char ret_id[IDS_ACCESS_KEY_LEN + 1],
 			  struct err *err)
 {
 	struct sqlite3_stmt *stmt;
-	int r = sql_start(store->writer, STMT_ACCESS_OF_PRINCIPAL, &stmt, err, "t", arn);
+	int r = sql_start(sql, STMT_ACCESS_OF_PRINCIPAL, &stmt, err, "t", arn);
 
-	r = r ? r : sql_row(store->writer, stmt, err);
+	r = r ? r : sql_row(sql, stmt, err);
 	if (r > 0) {
 		(void)snprintf(ret_id, IDS_ACCESS_KEY_LEN + 1, "%s", sql_text(stmt, 0)); /* fits */
 		sql_end(stmt);
@@ -113,13 +115,53 @@ int store_root_access_key(struct store *store, const char *account, int64_t now_
 	char arn[STORE_ARN_MAX], id[IDS_ACCESS_KEY_LEN + 1];
 	int r;
 
-	(void)snprintf(arn, sizeof(arn), "arn:aws:iam::%s:root", account); /* fits */
+	(void)snprintf(arn, sizeof(arn), ROOT_ARN, account); /* fits */
 	sql_lock(store->writer);
-	r = find_access_of(store, arn, id, err);
+	r = find_access_of(store->writer, arn, id, err);
 	if (r == 0) {
 		r = insert_access(store, account, arn, now_ms, err);
-		r = r < 0 ? r : find_access_of(store, arn, id, err);
+		r = r < 0 ? r : find_access_of(store->writer, arn, id, err);
 	}
 	sql_unlock(store->writer);
 	return r < 0 ? r : store_load_access_key(store, id, ret_key, err);
+}
+
+int store_has_account(struct store *store, const char *account, struct err *err)
+{
+	char arn[STORE_ARN_MAX], id[IDS_ACCESS_KEY_LEN + 1];
+	int r;
+
+	(void)snprintf(arn, sizeof(arn), ROOT_ARN, account); /* fits */
+	sql_lock(store->reader);
+	r = find_access_of(store->reader, arn, id, err);
+	sql_unlock(store->reader);
+	return r;
+}
+
+int store_each_account(struct store *store, int (*fn)(const char *account, void *arg), void *arg,
+		       struct err *err)
+{
+	struct sqlite3_stmt *stmt;
+	char(*accounts)[IDS_ACCOUNT_LEN + 1] = NULL, (*more)[IDS_ACCOUNT_LEN + 1];
+	size_t count = 0;
+	int r;
+
+	sql_lock(store->reader);
+	r = sql_start(store->reader, STMT_ACCOUNT_LIST, &stmt, err, "");
+	while (r >= 0 && (r = sql_row(store->reader, stmt, err)) > 0) {
+		more = reallocarray(accounts, count + 1, sizeof(*accounts));
+		if (!more) {
+			sql_end(stmt);
+			r = err_set(err, ENOMEM, "accounts");
+			break;
+		}
+		accounts = more;
+		(void)snprintf(accounts[count++], sizeof(*accounts), "%s",
+			       sql_text(stmt, 0)); /* fits */
+	}
+	sql_unlock(store->reader);
+	for (size_t i = 0; i < count && r >= 0; i++) /* @fn may come back here */
+		r = fn(accounts[i], arg);
+	free(accounts);
+	return r < 0 ? r : 0;
 }

@@ -54,19 +54,21 @@ int store_rotate(struct store *store, const struct key *key, const struct key_ro
 	return r;
 }
 
-int store_each_rotation_due(struct store *store, const struct keyref_place *place, int64_t due_ms,
-			    int64_t begun_ms, int (*fn)(const char *key_id, void *arg), void *arg,
-			    struct err *err)
+int store_each_rotation_due(struct store *store, int64_t due_ms, int64_t begun_ms,
+			    int (*fn)(const struct keyref_place *place, const char *key_id,
+				      void *arg),
+			    void *arg, struct err *err)
 {
 	struct sqlite3_stmt *stmt;
 	int r, count = 0;
 
 	sql_lock(store->reader);
-	r = sql_start(store->reader, STMT_KEY_ROTATION_DUE, &stmt, err, "ttii", place->account,
-		      place->region, due_ms, begun_ms);
+	r = sql_start(store->reader, STMT_KEY_ROTATION_DUE, &stmt, err, "ii", due_ms, begun_ms);
 	while (r >= 0 && (r = sql_row(store->reader, stmt, err)) > 0) {
+		const struct keyref_place place = {sql_text(stmt, 0), sql_text(stmt, 1)};
+
 		count++;
-		r = fn(sql_text(stmt, 0), arg);
+		r = fn(&place, sql_text(stmt, 2), arg);
 		if (r < 0) {
 			sql_end(stmt);
 			r = err_set(err, -r, "keys to rotate");
