@@ -121,6 +121,16 @@ static int posix_size(struct disk_file *file, uint64_t *ret_len)
 	return 0;
 }
 
+static int posix_links(struct disk_file *file, uint64_t *ret_count)
+{
+	struct stat st;
+
+	if (fstat(fd_of(file), &st) < 0)
+		return -errno;
+	*ret_count = (uint64_t)st.st_nlink;
+	return 0;
+}
+
 static int posix_unlink(struct disk *disk, const char *name)
 {
 	return unlinkat(dir_of(disk), name, 0) < 0 ? -errno : 0;
@@ -131,9 +141,24 @@ static int posix_rename(struct disk *disk, const char *from, const char *to)
 	return renameat(dir_of(disk), from, dir_of(disk), to) < 0 ? -errno : 0;
 }
 
+static int posix_link(struct disk *from, const char *name, struct disk *to, const char *new_name)
+{
+	return linkat(dir_of(from), name, dir_of(to), new_name, 0) < 0 ? -errno : 0;
+}
+
+static int posix_move(struct disk *from, const char *name, struct disk *to, const char *new_name)
+{
+	return renameat(dir_of(from), name, dir_of(to), new_name) < 0 ? -errno : 0;
+}
+
 static int posix_mkdir(struct disk *disk, const char *name)
 {
 	return mkdirat(dir_of(disk), name, 0700) < 0 ? -errno : 0;
+}
+
+static int posix_rmdir(struct disk *disk, const char *name)
+{
+	return unlinkat(dir_of(disk), name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
 static int posix_sync_dir(struct disk *disk, const char *name)
@@ -177,6 +202,24 @@ static void posix_free(struct disk *disk)
 	free(disk);
 }
 
+static int posix_open_dir(struct disk *disk, const char *name, struct disk **ret_disk)
+{
+	struct posix_disk *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->base.ops = disk->ops;
+	d->dirfd = openat(dir_of(disk), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (d->dirfd < 0) {
+		int num = errno;
+
+		free(d);
+		return -num;
+	}
+	*ret_disk = &d->base;
+	return 0;
+}
+
 static const struct disk_ops posix_ops = {
 	.open = posix_open,
 	.close = posix_close,
@@ -187,9 +230,14 @@ static const struct disk_ops posix_ops = {
 	.allocate = posix_allocate,
 	.truncate = posix_truncate,
 	.size = posix_size,
+	.links = posix_links,
 	.unlink = posix_unlink,
 	.rename = posix_rename,
+	.link = posix_link,
+	.move = posix_move,
 	.mkdir = posix_mkdir,
+	.rmdir = posix_rmdir,
+	.open_dir = posix_open_dir,
 	.sync_dir = posix_sync_dir,
 	.list = posix_list,
 	.free = posix_free,

@@ -1,6 +1,7 @@
 /*
  * All that the store asks of the backing filesystem, behind one small table, so that tests can put a
- * disk there that fails or crashes. Names are relative to the volume's directory ("segments/1f").
+ * disk there that fails or crashes. A disk is a directory, a volume's or another; names are relative
+ * to it ("segments/1f").
  */
 #ifndef FS_DISK_H
 #define FS_DISK_H
@@ -35,9 +36,20 @@ struct disk_ops {
 	int (*allocate)(struct disk_file *file, uint64_t off, uint64_t len); /* posix_fallocate */
 	int (*truncate)(struct disk_file *file, uint64_t len);
 	int (*size)(struct disk_file *file, uint64_t *ret_len);
+	int (*links)(struct disk_file *file, uint64_t *ret_count); /* names that it has */
 	int (*unlink)(struct disk *disk, const char *name);
 	int (*rename)(struct disk *disk, const char *from, const char *to);
+	/* Another name, in another directory or the same. -EXDEV, -EMLINK, -EPERM: not to be had. */
+	int (*link)(struct disk *from, const char *name, struct disk *to, const char *new_name);
+	/*
+	 * Give a directory another place, where nothing or an empty directory may be. Both directories
+	 * that it moves between need a sync. -EXDEV, -ENOTEMPTY, -EEXIST.
+	 */
+	int (*move)(struct disk *from, const char *name, struct disk *to, const char *new_name);
 	int (*mkdir)(struct disk *disk, const char *name);
+	int (*rmdir)(struct disk *disk, const char *name);
+	/* A directory as a disk of its own, ended with disk_free(). */
+	int (*open_dir)(struct disk *disk, const char *name, struct disk **ret_disk);
 	int (*sync_dir)(struct disk *disk, const char *name); /* "." for the volume's own */
 	int (*list)(struct disk *disk, const char *name, int (*fn)(const char *entry, void *arg),
 		    void *arg);

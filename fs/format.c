@@ -13,6 +13,7 @@
 #define RECORD_MAGIC	0x4b565243u /* "KVRC" */
 #define RECORD_CRC_AT	44
 #define SEGMENT_MAGIC	0x4b4d53565345474dULL /* "KMSVSEGM" */
+#define SEGMENT_WRITER_AT 72
 #define SEGMENT_MAC_AT	(FORMAT_SEGMENT_LEN - MAC_LEN)
 #define PAGE_MAGIC	0x4b4d535650414745ULL /* "KMSVPAGE" */
 #define PAGE_ENTRIES_AT 32
@@ -61,6 +62,7 @@ int format_segment_put(const struct format_segment *segment, const struct mac *m
 	put_be32(bytes + 24, segment->previous);
 	put_be64(bytes + 32, segment->created);
 	memcpy(bytes + 40, segment->salt, FORMAT_SALT_LEN);
+	memcpy(bytes + SEGMENT_WRITER_AT, segment->writer, FORMAT_WRITER_LEN);
 	return mac_sign(mac, bytes, SEGMENT_MAC_AT, bytes + SEGMENT_MAC_AT);
 }
 
@@ -84,6 +86,8 @@ int format_segment_get(const uint8_t bytes[FORMAT_SEGMENT_LEN], const struct mac
 	s.previous = get_be32(bytes + 24);
 	s.created = get_be64(bytes + 32);
 	memcpy(s.salt, bytes + 40, FORMAT_SALT_LEN);
+	memcpy(s.writer, bytes + SEGMENT_WRITER_AT, FORMAT_WRITER_LEN);
+	s.writer[FORMAT_WRITER_LEN - 1] = '\0';
 	*ret_segment = s;
 	return 0;
 }

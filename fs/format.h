@@ -65,6 +65,7 @@ int format_record_get(const uint8_t bytes[FORMAT_RECORD_LEN], uint64_t seq,
 /* Segment header, at offset 0; records start right behind it. */
 #define FORMAT_SEGMENT_LEN 128
 #define FORMAT_SALT_LEN	   32
+#define FORMAT_WRITER_LEN  24
 
 struct format_segment {
 	enum blockcrypt_cipher cipher;
@@ -73,6 +74,7 @@ struct format_segment {
 	uint32_t previous; /* the segment that was sealed before it; 0: none in this mount */
 	uint64_t created;  /* seconds since 1970 */
 	uint8_t salt[FORMAT_SALT_LEN];
+	char writer[FORMAT_WRITER_LEN]; /* id of the volume that wrote it, NUL-padded */
 };
 
 int format_segment_put(const struct format_segment *segment, const struct mac *mac,

@@ -122,6 +122,7 @@ int segment_open_locked(struct segment *s, struct err *err)
 	struct format_segment h;
 	char name[SEGMENT_NAME_MAX];
 	struct disk_file *file;
+	const char *writer;
 	int r;
 
 	segment_name(s->id, name);
@@ -145,6 +146,13 @@ int segment_open_locked(struct segment *s, struct err *err)
 			    "header is of segment %08" PRIx32 " of a volume with "
 			    "cipher %d and block size %" PRIu32,
 			    h.id, (int)h.cipher, h.block_size);
+		goto fail;
+	}
+	writer = store_writer(&t->geometry, s->id);
+	if (strcmp(h.writer, writer) != 0) {
+		r = err_set(err, EUCLEAN,
+			    "it was written for volume '%s', and here belongs one of '%s'", h.writer,
+			    writer);
 		goto fail;
 	}
 	s->previous = h.previous;
@@ -176,6 +184,7 @@ static int write_header(struct segment *s, struct disk_file *file, uint32_t prev
 	int r;
 
 	memcpy(h.salt, salt, FORMAT_SALT_LEN);
+	(void)snprintf(h.writer, sizeof(h.writer), "%s", t->geometry.volume_id); /* fits */
 	r = format_segment_put(&h, t->header_mac, bytes);
 	if (r == 0)
 		r = disk_pwrite(file, bytes, sizeof(bytes), 0);

@@ -68,9 +68,17 @@ int store_geometry_check(struct store_geometry *geometry, struct err *err)
 			       "segment size '%" PRIu64 "' is not a power of two in "
 			       "%d..%llu",
 			       g->segment_size, 4 * STORE_IO_MAX, FORMAT_SEGMENT_MAX);
-	if (!memchr(g->volume_id, 0, sizeof(g->volume_id)) || !g->volume_id[0])
+	if (!memchr(g->volume_id, 0, FORMAT_WRITER_LEN) || !g->volume_id[0])
 		return err_set(err, EINVAL, "volume id is empty or too long");
 	return 0;
+}
+
+const char *store_writer(const struct store_geometry *geometry, uint32_t segment)
+{
+	for (size_t i = 0; i < geometry->lineage_count; i++)
+		if (segment < geometry->lineage[i].below)
+			return geometry->lineage[i].volume_id;
+	return geometry->volume_id;
 }
 
 static int check_key(const struct secret *data_key, struct err *err)

@@ -21,6 +21,14 @@ struct store;
 #define STORE_SIZE_MAX	     (64ULL << 40) /* bytes */
 #define STORE_IO_MAX	     (1024 * 1024) /* bytes that one record holds; larger I/O is split */
 
+#define STORE_LINEAGE_MAX 32
+
+/* Another volume's segments in this one: it began as a snapshot of that one. */
+struct store_origin {
+	char volume_id[24]; /* who wrote them */
+	uint32_t below;	    /* those with ids from the origin before on, below this one */
+};
+
 /* What is fixed when a volume is made, and stands in its header. */
 struct store_geometry {
 	uint64_t size_bytes; /* a multiple of block_size, 1 block to STORE_SIZE_MAX */
@@ -28,7 +36,12 @@ struct store_geometry {
 	enum blockcrypt_cipher cipher;
 	uint64_t segment_size; /* bytes; 0: store_geometry_check() sets the default for the size */
 	char volume_id[32];    /* "vol-..." */
+	struct store_origin lineage[STORE_LINEAGE_MAX]; /* in rising order of below */
+	size_t lineage_count; /* 0: all segments are the volume's own */
 };
+
+/* Id of the volume that wrote segment @segment of this one. The geometry's. */
+const char *store_writer(const struct store_geometry *geometry, uint32_t segment);
 
 /*
  * Check the members against each other and fill in segment_size when 0. -EINVAL with a sentence that

@@ -1,7 +1,8 @@
 /*
  * The disk in memory. A file is an inode with two contents: what processes see, and what is durable;
  * between them stands a list of operations that a crash keeps, loses or tears. Here are the
- * operations; memdisk_file.c has the files, memdisk_crash.c the crashes.
+ * operations on files; memdisk_dir.c has those on directories, memdisk_file.c what both stand on,
+ * memdisk_crash.c the crashes.
  */
 #include "memdisk_internal.h"
 
@@ -15,22 +16,31 @@ static uint64_t used_locked(const struct memdisk *m)
 {
 	uint64_t sum = 0;
 
+	for (size_t i = 0; i < m->name_count; i++) {
+		struct inode *is = m->names[i].now;
+
+		sum += is && !is->counted ? is->now.len : 0; /* one with two names counts once */
+		if (is)
+			is->counted = true;
+	}
 	for (size_t i = 0; i < m->name_count; i++)
-		sum += m->names[i].now ? m->names[i].now->now.len : 0;
+		if (m->names[i].now)
+			m->names[i].now->counted = false;
 	return sum;
 }
 
 /* Bytes by which a file of @len bytes may still grow. */
 static uint64_t room_locked(const struct memdisk *m)
 {
-	uint64_t used = used_locked(m);
+	uint64_t used;
 
 	if (!m->capacity)
 		return UINT64_MAX / 2;
+	used = used_locked(m);
 	return used < m->capacity ? m->capacity - used : 0;
 }
 
-static void rename_locked(struct name *n, struct inode *to)
+void memdisk_set_locked(struct name *n, struct inode *to)
 {
 	if (n->past_count == PASTS_MAX) { /* forget one at random enough */
 		n->pasts[1] = n->now;
@@ -45,11 +55,7 @@ static unsigned index_of(unsigned op)
 	return (unsigned)__builtin_ctz(op);
 }
 
-/*
- * Every operation begins here, with the lock held. 0: go on. 1: the power goes while it is under
- * way: begin it and fail. Else the error it fails with.
- */
-static int begin_locked(struct memdisk *m, unsigned op)
+int memdisk_begin_locked(struct memdisk *m, unsigned op)
 {
 	m->counts[index_of(op)]++;
 	if (m->off)
@@ -69,29 +75,30 @@ static int begin_locked(struct memdisk *m, unsigned op)
 
 static struct memdisk *of(struct disk *disk)
 {
-	return (struct memdisk *)disk;
+	return ((struct view *)disk)->disk;
 }
 
 static int mem_open(struct disk *disk, const char *name, enum disk_open_mode mode,
 		    struct disk_file **ret_file)
 {
 	struct memdisk *m = of(disk);
+	struct inode *dir = ((struct view *)disk)->dir;
 	struct memfile *f = memdisk_need(calloc(1, sizeof(*f)));
 	struct name *n;
 	int r;
 
 	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, mode == DISK_CREATE ? MEMDISK_CREATE : MEMDISK_OPEN);
-	n = memdisk_find_locked(m, name);
+	r = memdisk_begin_locked(m, mode == DISK_CREATE ? MEMDISK_CREATE : MEMDISK_OPEN);
+	n = memdisk_find_locked(m, dir, name);
 	if (r >= 0 && mode == DISK_CREATE) {
 		int begun = r;
 
 		r = n && n->now ? -EEXIST : 0;
-		if (r == 0)
-			rename_locked(n = memdisk_name_for_locked(m, name), memdisk_inode_new(m));
-		r = begun ? -EIO : r;
-	} else if (r == 0 && (!n || !n->now)) {
-		r = -ENOENT;
+		if (r == 0 && (n = memdisk_name_for_locked(m, dir, name)))
+			memdisk_set_locked(n, memdisk_inode_new(m, false));
+		r = begun ? -EIO : n ? r : -ENOENT;
+	} else if (r == 0 && (!n || !n->now || n->now->is_dir)) {
+		r = n && n->now ? -EUCLEAN : -ENOENT;
 	}
 	if (r == 0) {
 		f->base.disk = disk;
@@ -127,7 +134,7 @@ static int64_t mem_pread(struct disk_file *file, void *buf, size_t len, uint64_t
 	int64_t r;
 
 	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_PREAD);
+	r = memdisk_begin_locked(m, MEMDISK_PREAD);
 	if (r == 0 && off < c->len) {
 		r = shorten_locked(m, len < c->len - off ? len : c->len - off);
 		if (r > 0)
@@ -146,7 +153,7 @@ static int64_t mem_pwrite(struct disk_file *file, const void *buf, size_t len, u
 	if (!f->writable)
 		return -EBADF;
 	pthread_mutex_lock(&m->lock);
-	r = begun = begin_locked(m, MEMDISK_PWRITE);
+	r = begun = memdisk_begin_locked(m, MEMDISK_PWRITE);
 	if (r >= 0)
 		r = shorten_locked(m, len);
 	if (r > 0 && off + (uint64_t)r > f->inode->now.len) {
@@ -200,7 +207,7 @@ static int mem_sync(struct disk_file *file)
 	int r;
 
 	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_SYNC);
+	r = memdisk_begin_locked(m, MEMDISK_SYNC);
 	if (r == 0)
 		sync_locked(i);
 	else if (r < 0 && !m->off)
@@ -220,7 +227,7 @@ static int resize(struct disk_file *file, unsigned op, uint64_t len)
 	if (!f->writable)
 		return -EBADF;
 	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, op);
+	r = memdisk_begin_locked(m, op);
 	if (r >= 0 && len > f->inode->now.len && len - f->inode->now.len > room_locked(m))
 		r = -ENOSPC;
 	if (r >= 0) {
@@ -247,115 +254,37 @@ static int mem_size(struct disk_file *file, uint64_t *ret_len)
 	int r;
 
 	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_SIZE);
+	r = memdisk_begin_locked(m, MEMDISK_SIZE);
 	*ret_len = ((struct memfile *)file)->inode->now.len;
 	pthread_mutex_unlock(&m->lock);
 	return r;
 }
 
-static int mem_unlink(struct disk *disk, const char *name)
+static int mem_links(struct disk_file *file, uint64_t *ret_count)
 {
-	struct memdisk *m = of(disk);
-	struct name *n;
+	struct memdisk *m = of(file->disk);
+	const struct inode *is = ((struct memfile *)file)->inode;
+	uint64_t count = 0;
 	int r;
 
 	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_UNLINK);
-	n = memdisk_find_locked(m, name);
-	if (r >= 0 && (!n || !n->now))
-		r = -ENOENT;
-	if (r >= 0)
-		rename_locked(n, NULL);
-	pthread_mutex_unlock(&m->lock);
-	return r == 1 ? -EIO : r;
-}
-
-static int mem_rename(struct disk *disk, const char *from, const char *to)
-{
-	struct memdisk *m = of(disk);
-	struct name *n;
-	int r;
-
-	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_RENAME);
-	n = memdisk_find_locked(m, from);
-	if (r >= 0 && (!n || !n->now))
-		r = -ENOENT;
-	if (r >= 0) {
-		struct inode *i = n->now;
-
-		if (m->rename_count == RENAMES_MAX)
-			abort();
-		rename_locked(n, NULL);
-		rename_locked(memdisk_name_for_locked(m, to), i);
-		m->renames[m->rename_count++] = (struct renamed){memdisk_find_locked(m, from),
-								 memdisk_find_locked(m, to), i};
-	}
-	pthread_mutex_unlock(&m->lock);
-	return r == 1 ? -EIO : r;
-}
-
-static int mem_mkdir(struct disk *disk, const char *name)
-{
-	struct memdisk *m = of(disk);
-	int r;
-
-	(void)name; /* "segments" is the only one */
-	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_MKDIR);
-	if (r == 0 && m->has_segments)
-		r = -EEXIST;
-	if (r >= 0)
-		m->has_segments = true;
-	pthread_mutex_unlock(&m->lock);
-	return r == 1 ? -EIO : r;
-}
-
-static bool is_in(const char *name, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	if (strcmp(dir, ".") == 0)
-		return !strchr(name, '/');
-	return strncmp(name, dir, len) == 0 && name[len] == '/';
-}
-
-static int mem_sync_dir(struct disk *disk, const char *dir)
-{
-	struct memdisk *m = of(disk);
-	int r;
-
-	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_SYNC_DIR);
-	for (size_t i = 0; r == 0 && i < m->name_count; i++)
-		if (is_in(m->names[i].text, dir))
-			m->names[i].past_count = 0;
-	if (r == 0 && strcmp(dir, ".") != 0)
-		m->rename_count = 0; /* all are in there */
-	pthread_mutex_unlock(&m->lock);
-	return r == 1 ? -EIO : r;
-}
-
-static int mem_list(struct disk *disk, const char *dir, int (*fn)(const char *entry, void *arg),
-		    void *arg)
-{
-	struct memdisk *m = of(disk);
-	int r;
-
-	pthread_mutex_lock(&m->lock);
-	r = begin_locked(m, MEMDISK_LIST);
-	if (r == 0 && !m->has_segments)
-		r = -ENOENT;
-	for (size_t i = 0; r == 0 && i < m->name_count; i++)
-		if (m->names[i].now && is_in(m->names[i].text, dir))
-			r = fn(m->names[i].text + strlen(dir) + 1, arg);
+	r = memdisk_begin_locked(m, MEMDISK_SIZE);
+	for (size_t i = 0; i < m->name_count; i++)
+		count += m->names[i].now == is;
+	if (r == 0)
+		*ret_count = count;
 	pthread_mutex_unlock(&m->lock);
 	return r;
 }
 
 static void mem_free(struct disk *disk)
 {
-	memdisk_free(of(disk));
+	struct view *view = (struct view *)disk;
+
+	if (view == &view->disk->root)
+		memdisk_free(view->disk);
+	else
+		free(view);
 }
 
 static const struct disk_ops mem_ops = {
@@ -368,11 +297,16 @@ static const struct disk_ops mem_ops = {
 	.allocate = mem_allocate,
 	.truncate = mem_truncate,
 	.size = mem_size,
-	.unlink = mem_unlink,
-	.rename = mem_rename,
-	.mkdir = mem_mkdir,
-	.sync_dir = mem_sync_dir,
-	.list = mem_list,
+	.links = mem_links,
+	.unlink = memdisk_op_unlink,
+	.rename = memdisk_op_rename,
+	.link = memdisk_op_link,
+	.move = memdisk_op_move,
+	.mkdir = memdisk_op_mkdir,
+	.rmdir = memdisk_op_rmdir,
+	.open_dir = memdisk_op_open_dir,
+	.sync_dir = memdisk_op_sync_dir,
+	.list = memdisk_op_list,
 	.free = mem_free,
 };
 
@@ -383,7 +317,7 @@ struct memdisk *memdisk_new(void)
 	/* Tests open thousands of stores: keep what malloc once got. Only makes them faster. */
 	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
-	m->base.ops = &mem_ops;
+	m->root = (struct view){{&mem_ops}, m, memdisk_inode_new(m, true)};
 	pthread_mutex_init(&m->lock, NULL);
 	return m;
 }
@@ -407,7 +341,7 @@ void memdisk_free(struct memdisk *disk)
 
 struct disk *memdisk_disk(struct memdisk *disk)
 {
-	return &disk->base;
+	return &disk->root.base;
 }
 
 uint64_t memdisk_count(struct memdisk *disk, unsigned ops)

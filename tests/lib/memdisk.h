@@ -26,22 +26,26 @@ enum memdisk_op {
 	MEMDISK_ALLOCATE = 1 << 5,
 	MEMDISK_TRUNCATE = 1 << 6,
 	MEMDISK_SIZE = 1 << 7,
-	MEMDISK_UNLINK = 1 << 8,
+	MEMDISK_UNLINK = 1 << 8, /* and rmdir */
 	MEMDISK_MKDIR = 1 << 9,
 	MEMDISK_SYNC_DIR = 1 << 10,
 	MEMDISK_LIST = 1 << 11,
-	MEMDISK_RENAME = 1 << 12,
+	MEMDISK_RENAME = 1 << 12, /* of a file, and a move of a directory */
+	MEMDISK_LINK = 1 << 13,
 };
 
 #define MEMDISK_CHANGES                                                                            \
 	(MEMDISK_CREATE | MEMDISK_PWRITE | MEMDISK_SYNC | MEMDISK_ALLOCATE | MEMDISK_TRUNCATE |    \
-	 MEMDISK_UNLINK | MEMDISK_RENAME | MEMDISK_MKDIR | MEMDISK_SYNC_DIR)
-#define MEMDISK_ALL 0x1fffu
+	 MEMDISK_UNLINK | MEMDISK_RENAME | MEMDISK_LINK | MEMDISK_MKDIR | MEMDISK_SYNC_DIR)
+#define MEMDISK_ALL 0x3fffu
 
 /* An empty disk; never NULL (it aborts without memory). */
 struct memdisk *memdisk_new(void);
 void memdisk_free(struct memdisk *disk); /* NULL is allowed; all its files must be closed */
 struct disk *memdisk_disk(struct memdisk *disk);
+
+/* Its directory @path, made durably where it is not there; ended with disk_free(). */
+struct disk *memdisk_dir(struct memdisk *disk, const char *path);
 
 /* Operations of these kinds so far. */
 uint64_t memdisk_count(struct memdisk *disk, unsigned ops);
@@ -85,7 +89,7 @@ void memdisk_put(struct memdisk *disk, const char *name, const void *bytes, size
 void memdisk_remove(struct memdisk *disk, const char *name);
 void memdisk_swap(struct memdisk *disk, const char *a, const char *b);
 
-/* Name of file @i of those there are, in the order they were made; NULL behind the last. */
+/* Path of file @i of those there are, in the order of their names' making; NULL behind the last. */
 const char *memdisk_name(struct memdisk *disk, size_t i);
 
 #endif

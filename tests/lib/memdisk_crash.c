@@ -55,7 +55,7 @@ static void kill_inode(const struct inode *from, struct inode *to)
 }
 
 /* Which file, if any, each name is after a crash. */
-static void pick_names(const struct memdisk *m, const struct inode **ret_is, uint64_t *rng)
+static void pick_names(const struct memdisk *m, struct inode **ret_is, uint64_t *rng)
 {
 	for (size_t i = 0; i < m->name_count; i++) {
 		const struct name *n = &m->names[i];
@@ -77,41 +77,58 @@ static void pick_names(const struct memdisk *m, const struct inode **ret_is, uin
 	}
 }
 
+/* The directory @from, as @picked has its names, into @to, with all that is in it. */
+static void crash_dir(const struct memdisk *m, const struct inode *from,
+		      struct inode *const *picked, struct memdisk *to, struct inode *to_dir,
+		      uint64_t *rng)
+{
+	for (size_t i = 0; i < m->name_count; i++) {
+		struct inode *is = picked[i];
+		bool seen = is && is->copy;
+
+		if (m->names[i].dir != from || !is || (is->is_dir && seen))
+			continue;
+		if (!seen)
+			is->copy = memdisk_inode_new(to, is->is_dir);
+		memdisk_entry_for_locked(to, to_dir, m->names[i].text)->now = is->copy;
+		if (is->is_dir)
+			crash_dir(m, is, picked, to, is->copy, rng);
+		else if (!seen)
+			crash_inode(is, is->copy, rng);
+	}
+}
+
+static void forget_copies(struct memdisk *m)
+{
+	for (struct inode *i = m->inodes; i; i = i->next)
+		i->copy = NULL;
+}
+
 struct memdisk *memdisk_crash(struct memdisk *disk, uint64_t seed)
 {
 	struct memdisk *to = memdisk_new();
-	const struct inode *picked[NAMES_MAX];
+	struct inode *picked[NAMES_MAX];
 	uint64_t rng = seed;
 
 	pthread_mutex_lock(&disk->lock);
-	to->has_segments = disk->has_segments;
+	forget_copies(disk);
 	pick_names(disk, picked, &rng);
-	for (size_t i = 0; i < disk->name_count; i++) {
-		const struct name *n = &disk->names[i];
-		const struct inode *is = picked[i];
-
-		if (!is)
-			continue;
-		memdisk_name_for_locked(to, n->text)->now = memdisk_inode_new(to);
-		crash_inode(is, memdisk_find_locked(to, n->text)->now, &rng);
-	}
+	crash_dir(disk, disk->root.dir, picked, to, to->root.dir, &rng);
 	pthread_mutex_unlock(&disk->lock);
 	return to;
 }
 
-/* The renames that are not durable: the copy of the file stands under both names' pasts. */
-static void kill_renames(const struct memdisk *m, struct memdisk *to)
+/* The copy of an inode, made when first asked for. NULL has none. */
+static struct inode *killed(const struct memdisk *m, struct inode *is, struct memdisk *to)
 {
-	for (size_t i = 0; i < m->rename_count; i++) {
-		const struct renamed *r = &m->renames[i];
-		struct name *from = memdisk_find_locked(to, r->from->text);
-		struct name *at = memdisk_find_locked(to, r->to->text);
-
-		if (r->to->now == r->inode)
-			to->renames[to->rename_count++] = (struct renamed){from, at, at->now};
-		from->past_count = 0; /* the pair says it all */
-		at->past_count = 0;
+	if (!is || is == m->root.dir)
+		return is ? to->root.dir : NULL;
+	if (!is->copy) {
+		is->copy = memdisk_inode_new(to, is->is_dir);
+		if (!is->is_dir)
+			kill_inode(is, is->copy);
 	}
+	return is->copy;
 }
 
 struct memdisk *memdisk_kill(struct memdisk *disk)
@@ -119,23 +136,24 @@ struct memdisk *memdisk_kill(struct memdisk *disk)
 	struct memdisk *to = memdisk_new();
 
 	pthread_mutex_lock(&disk->lock);
-	to->has_segments = disk->has_segments;
-	for (size_t i = 0; i < disk->name_count; i++) {
+	forget_copies(disk);
+	for (size_t i = 0; i < disk->name_count; i++) { /* in the same places as here */
 		const struct name *n = &disk->names[i];
-		struct name *copy = memdisk_name_for_locked(to, n->text);
+		struct name *copy = &to->names[to->name_count++];
 
-		if (n->now) {
-			copy->now = memdisk_inode_new(to);
-			kill_inode(n->now, copy->now);
-		}
-		for (unsigned k = 0; k < n->past_count; k++) {
-			copy->pasts[k] = n->pasts[k] ? memdisk_inode_new(to) : NULL;
-			if (n->pasts[k])
-				kill_inode(n->pasts[k], copy->pasts[k]);
-		}
-		copy->past_count = n->past_count;
+		*copy = *n;
+		copy->dir = killed(disk, n->dir, to);
+		copy->now = killed(disk, n->now, to);
+		for (unsigned k = 0; k < n->past_count; k++)
+			copy->pasts[k] = killed(disk, n->pasts[k], to);
 	}
-	kill_renames(disk, to);
+	for (size_t i = 0; i < disk->rename_count; i++) {
+		const struct renamed *r = &disk->renames[i];
+
+		to->renames[to->rename_count++] = (struct renamed){
+			&to->names[r->from - disk->names], &to->names[r->to - disk->names],
+			killed(disk, r->inode, to)};
+	}
 	pthread_mutex_unlock(&disk->lock);
 	return to;
 }
@@ -144,7 +162,7 @@ struct memdisk *memdisk_kill(struct memdisk *disk)
 
 uint8_t *memdisk_bytes(struct memdisk *disk, const char *name, size_t *ret_len)
 {
-	struct name *n = memdisk_find_locked(disk, name);
+	struct name *n = memdisk_find_locked(disk, disk->root.dir, name);
 
 	if (!n || !n->now)
 		return NULL;
@@ -156,37 +174,57 @@ uint8_t *memdisk_bytes(struct memdisk *disk, const char *name, size_t *ret_len)
 
 void memdisk_cut(struct memdisk *disk, const char *name, size_t len)
 {
-	memdisk_content_set_len(&memdisk_find_locked(disk, name)->now->now, len);
+	memdisk_content_set_len(&memdisk_find_locked(disk, disk->root.dir, name)->now->now, len);
 }
 
 void memdisk_put(struct memdisk *disk, const char *name, const void *bytes, size_t len)
 {
-	struct name *n = memdisk_name_for_locked(disk, name);
+	struct name *n = memdisk_name_for_locked(disk, disk->root.dir, name);
 
 	if (!n->now)
-		n->now = memdisk_inode_new(disk);
+		n->now = memdisk_inode_new(disk, false);
 	memdisk_content_set_len(&n->now->now, 0);
 	memdisk_content_write(&n->now->now, 0, bytes, len);
 }
 
 void memdisk_remove(struct memdisk *disk, const char *name)
 {
-	memdisk_find_locked(disk, name)->now = NULL;
+	memdisk_find_locked(disk, disk->root.dir, name)->now = NULL;
 }
 
 void memdisk_swap(struct memdisk *disk, const char *a, const char *b)
 {
-	struct name *x = memdisk_find_locked(disk, a), *y = memdisk_find_locked(disk, b);
+	struct name *x = memdisk_find_locked(disk, disk->root.dir, a),
+		    *y = memdisk_find_locked(disk, disk->root.dir, b);
 	struct inode *i = x->now;
 
 	x->now = y->now;
 	y->now = i;
 }
 
+/* Append the path of @n to @path, by the names that its directories have now. */
+static void put_path(const struct memdisk *m, const struct name *n, char path[PATH_LEN])
+{
+	for (size_t i = 0; n->dir != m->root.dir && i < m->name_count; i++) {
+		if (m->names[i].now != n->dir)
+			continue;
+		put_path(m, &m->names[i], path);
+		(void)strncat(path, "/", PATH_LEN - strlen(path) - 1);
+		break;
+	}
+	(void)strncat(path, n->text, PATH_LEN - strlen(path) - 1);
+}
+
 const char *memdisk_name(struct memdisk *disk, size_t i)
 {
-	for (size_t k = 0; k < disk->name_count; k++)
-		if (disk->names[k].now && i-- == 0)
-			return disk->names[k].text;
+	for (size_t k = 0; k < disk->name_count; k++) {
+		struct name *n = &disk->names[k];
+
+		if (!n->now || n->now->is_dir || i-- != 0)
+			continue;
+		n->path[0] = '\0';
+		put_path(disk, n, n->path);
+		return n->path;
+	}
 	return NULL;
 }

@@ -76,6 +76,8 @@ static uint8_t *map_room(void)
 
 void memdisk_content_free(struct content *c)
 {
+	if (!c->p)
+		return;
 	memdisk_content_set_len(c, 0);
 	pthread_mutex_lock(&pool_lock);
 	if (pool_count < POOL_MAX) {
@@ -87,12 +89,15 @@ void memdisk_content_free(struct content *c)
 		(void)munmap(c->p, MEMDISK_FILE_MAX); /* our own mapping */
 }
 
-struct inode *memdisk_inode_new(struct memdisk *m)
+struct inode *memdisk_inode_new(struct memdisk *m, bool is_dir)
 {
 	struct inode *i = memdisk_need(calloc(1, sizeof(*i)));
 
-	i->now.p = map_room();
-	i->durable.p = map_room();
+	i->is_dir = is_dir;
+	if (!is_dir) {
+		i->now.p = map_room();
+		i->durable.p = map_room();
+	}
 	i->changes_end = &i->changes;
 	i->next = m->inodes;
 	m->inodes = i;
@@ -130,24 +135,62 @@ void memdisk_change_apply(const struct change *c, struct content *to)
 		memdisk_content_set_len(to, c->len);
 }
 
-struct name *memdisk_find_locked(struct memdisk *m, const char *text)
+struct name *memdisk_entry_locked(struct memdisk *m, const struct inode *dir, const char *text)
 {
 	for (size_t i = 0; i < m->name_count; i++)
-		if (strcmp(m->names[i].text, text) == 0)
+		if (m->names[i].dir == dir && strcmp(m->names[i].text, text) == 0)
 			return &m->names[i];
 	return NULL;
 }
 
-struct name *memdisk_name_for_locked(struct memdisk *m, const char *text)
+struct name *memdisk_entry_for_locked(struct memdisk *m, struct inode *dir, const char *text)
 {
-	struct name *n = memdisk_find_locked(m, text);
+	struct name *n = memdisk_entry_locked(m, dir, text);
 
 	if (n)
 		return n;
-	if (m->name_count == NAMES_MAX)
+	if (m->name_count == NAMES_MAX || strlen(text) >= NAME_LEN)
 		abort();
 	n = &m->names[m->name_count++];
 	memset(n, 0, sizeof(*n));
+	n->dir = dir;
 	(void)snprintf(n->text, sizeof(n->text), "%s", text);
 	return n;
+}
+
+/* The directory that the last part of @path stands in, and that part; NULL: it is not there. */
+static struct inode *walk_locked(struct memdisk *m, struct inode *dir, const char *path,
+				 const char **ret_last)
+{
+	const char *slash;
+
+	while ((slash = strchr(path, '/'))) {
+		char part[NAME_LEN];
+		struct name *n;
+
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+		n = memdisk_entry_locked(m, dir, part);
+		if (!n || !n->now || !n->now->is_dir)
+			return NULL;
+		dir = n->now;
+		path = slash + 1;
+	}
+	*ret_last = path;
+	return dir;
+}
+
+struct name *memdisk_find_locked(struct memdisk *m, struct inode *dir, const char *path)
+{
+	const char *last;
+
+	dir = walk_locked(m, dir, path, &last);
+	return dir ? memdisk_entry_locked(m, dir, last) : NULL;
+}
+
+struct name *memdisk_name_for_locked(struct memdisk *m, struct inode *dir, const char *path)
+{
+	const char *last;
+
+	dir = walk_locked(m, dir, path, &last);
+	return dir ? memdisk_entry_for_locked(m, dir, last) : NULL;
 }
