@@ -121,13 +121,13 @@ static int posix_size(struct disk_file *file, uint64_t *ret_len)
 	return 0;
 }
 
-static int posix_links(struct disk_file *file, uint64_t *ret_count)
+static int posix_links(struct disk_file *file, unsigned *ret_links)
 {
 	struct stat st;
 
 	if (fstat(fd_of(file), &st) < 0)
 		return -errno;
-	*ret_count = (uint64_t)st.st_nlink;
+	*ret_links = (unsigned)st.st_nlink;
 	return 0;
 }
 

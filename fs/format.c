@@ -10,15 +10,15 @@
 #include "err.h"
 #include "mac.h"
 
-#define RECORD_MAGIC	0x4b565243u /* "KVRC" */
-#define RECORD_CRC_AT	44
-#define SEGMENT_MAGIC	0x4b4d53565345474dULL /* "KMSVSEGM" */
+#define RECORD_MAGIC	  0x4b565243u /* "KVRC" */
+#define RECORD_CRC_AT	  44
+#define SEGMENT_MAGIC	  0x4b4d53565345474dULL /* "KMSVSEGM" */
 #define SEGMENT_WRITER_AT 72
-#define SEGMENT_MAC_AT	(FORMAT_SEGMENT_LEN - MAC_LEN)
-#define PAGE_MAGIC	0x4b4d535650414745ULL /* "KMSVPAGE" */
-#define PAGE_ENTRIES_AT 32
-#define PAGE_MAC_AT	(FORMAT_PAGE_LEN - MAC_LEN)
-#define ROOT_MAGIC	0x4b4d5356524f4f54ULL /* "KMSVROOT" */
+#define SEGMENT_MAC_AT	  (FORMAT_SEGMENT_LEN - MAC_LEN)
+#define PAGE_MAGIC	  0x4b4d535650414745ULL /* "KMSVPAGE" */
+#define PAGE_ENTRIES_AT	  32
+#define PAGE_MAC_AT	  (FORMAT_PAGE_LEN - MAC_LEN)
+#define ROOT_MAGIC	  0x4b4d5356524f4f54ULL /* "KMSVROOT" */
 
 /* A group: its index page's two slots, then the two slots of each of its leaves. */
 #define GROUP_LEN ((2 + 2 * FORMAT_PAGE_ENTRIES) * (uint64_t)FORMAT_PAGE_LEN)

@@ -151,8 +151,8 @@ int segment_open_locked(struct segment *s, struct err *err)
 	writer = store_writer(&t->geometry, s->id);
 	if (strcmp(h.writer, writer) != 0) {
 		r = err_set(err, EUCLEAN,
-			    "it was written for volume '%s', and here belongs one of '%s'", h.writer,
-			    writer);
+			    "it was written for volume '%s', and here belongs one of '%s'",
+			    h.writer, writer);
 		goto fail;
 	}
 	s->previous = h.previous;
@@ -184,7 +184,7 @@ static int write_header(struct segment *s, struct disk_file *file, uint32_t prev
 	int r;
 
 	memcpy(h.salt, salt, FORMAT_SALT_LEN);
-	(void)snprintf(h.writer, sizeof(h.writer), "%s", t->geometry.volume_id); /* fits */
+	memcpy(h.writer, t->geometry.volume_id, FORMAT_WRITER_LEN - 1); /* its length is checked */
 	r = format_segment_put(&h, t->header_mac, bytes);
 	if (r == 0)
 		r = disk_pwrite(file, bytes, sizeof(bytes), 0);

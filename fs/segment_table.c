@@ -274,6 +274,14 @@ int segment_table_check(struct segment_table *table, struct err *err)
 	return 0;
 }
 
+/* Has the file a second name, a snapshot's? Then its bytes are not ours alone to change. */
+static bool is_shared(struct disk_file *file)
+{
+	unsigned links = 0;
+
+	return file->disk->ops->links(file, &links) < 0 || links > 1;
+}
+
 /* Keep the file of a segment that is out of the table, or unlink it. */
 static int dispose(struct segment_table *t, struct segment *s, struct err *err)
 {
@@ -283,7 +291,8 @@ static int dispose(struct segment_table *t, struct segment *s, struct err *err)
 	int num;
 
 	/* Nobody else holds it and nobody can any more: its bytes may be overwritten. */
-	if (r.file && atomic_load(&s->holds) == 1 && t->disk->ops->size(r.file, &r.len) == 0) {
+	if (r.file && atomic_load(&s->holds) == 1 && !is_shared(r.file) &&
+	    t->disk->ops->size(r.file, &r.len) == 0) {
 		pthread_rwlock_wrlock(&t->lock);
 		keep = t->recycled_count < SEGMENT_RECYCLE_MAX;
 		if (keep) {
@@ -375,7 +384,9 @@ void segment_trim(struct segment_table *table, uint32_t id, uint64_t end_off)
 
 	if (segment_get(table, id, &s, &ignored) < 0)
 		return;
-	(void)table->disk->ops->truncate(segment_file(s), end_off); /* only gives room back */
+	if (!is_shared(segment_file(s)))
+		(void)table->disk->ops->truncate(segment_file(s),
+						 end_off); /* only gives room back */
 	segment_put(s);
 }
 

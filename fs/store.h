@@ -37,7 +37,7 @@ struct store_geometry {
 	uint64_t segment_size; /* bytes; 0: store_geometry_check() sets the default for the size */
 	char volume_id[32];    /* "vol-..." */
 	struct store_origin lineage[STORE_LINEAGE_MAX]; /* in rising order of below */
-	size_t lineage_count; /* 0: all segments are the volume's own */
+	size_t lineage_count;				/* 0: all segments are the volume's own */
 };
 
 /* Id of the volume that wrote segment @segment of this one. The geometry's. */

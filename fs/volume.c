@@ -14,31 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "err.h"
+#include "ids.h"
 #include "mountinfo.h"
 #include "secret.h"
 #include "volume_seal.h"
-
-#define ID_DIGITS 17
-
-static int random_id(char *ret_id, size_t room, struct err *err)
-{
-	uint8_t bytes[(ID_DIGITS + 1) / 2];
-	char hex[2 * sizeof(bytes) + 1];
-
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return err_set(err, EIO, "no random bytes from the kernel");
-	bytes_to_hex(bytes, sizeof(bytes), hex);
-	hex[ID_DIGITS] = '\0';
-	(void)snprintf(ret_id, room, "vol-%s", hex);
-	return 0;
-}
 
 /* 0: there and empty, 1: not there. */
 static int check_place(const char *dir, struct err *err)
@@ -102,7 +87,7 @@ static int new_header(const struct volume_create_options *o, struct volume_heade
 	h->geometry.block_size = o->block_size ? o->block_size : STORE_BLOCK_SIZE_MIN;
 	h->geometry.cipher = o->cipher;
 	h->created = (int64_t)time(NULL);
-	r = random_id(h->geometry.volume_id, sizeof(h->geometry.volume_id), err);
+	r = id_new("vol-", h->geometry.volume_id, err);
 	if (r == 0)
 		r = store_geometry_check(&h->geometry, err);
 	if (r == 0)

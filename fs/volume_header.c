@@ -1,28 +1,20 @@
 /*
- * volume.json: parse and check, write. All of it is public and comes from outside, so each member
- * is checked for type and range here, and the MAC (volume_seal.h) as soon as the data key is
- * known. See volume_header.h.
+ * volume.json as a file: read, written anew. Its text is volume_header_json.c's. See volume_header.h.
  */
 #include "volume_header.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "err.h"
-#include "kms_json.h"
 #include "secret.h"
 #include "textfile.h"
-
-#define ID_DIGITS 17
 
 void volume_header_free(struct volume_header *header)
 {
@@ -66,219 +58,6 @@ int volume_header_add_pair(struct volume_header *header, const char *name, const
 	return 0;
 }
 
-/* "vol-0123456789abcdef0" for the prefix "vol-". */
-static bool is_id(const char *text, const char *prefix)
-{
-	size_t n = strlen(prefix);
-
-	return strncmp(text, prefix, n) == 0 && strlen(text) == n + ID_DIGITS &&
-	       strspn(text + n, "0123456789abcdef") == ID_DIGITS;
-}
-
-static int parse_format(const struct kms_json *obj, struct err *err)
-{
-	const char *format;
-	uint64_t version;
-
-	if (!kms_json_has(obj, "format") || kms_json_str(obj, "format", &format, NULL) < 0 ||
-	    strcmp(format, VOLUME_HEADER_FORMAT) != 0)
-		return err_set(err, EUCLEAN, "not the header of a volume: no \"format\": \"%s\"",
-			       VOLUME_HEADER_FORMAT);
-	int r = kms_json_u64(obj, "format_version", &version, err);
-	if (r < 0)
-		return r;
-	if (version > VOLUME_FORMAT_VERSION)
-		return err_set(err, ENOTSUP,
-			       "written by a newer kmsvol (format %" PRIu64 "), this one reads %d",
-			       version, VOLUME_FORMAT_VERSION);
-	if (version < 1)
-		return err_set(err, EUCLEAN, "member 'format_version' is 0");
-	return 0;
-}
-
-static int parse_id(const struct kms_json *obj, struct volume_header *h, struct err *err)
-{
-	const char *id;
-	int r = kms_json_str(obj, "id", &id, err);
-
-	if (r < 0)
-		return r;
-	if (!is_id(id, "vol-"))
-		return err_set(err, EUCLEAN, "member 'id' is not 'vol-' and %d hex digits",
-			       ID_DIGITS);
-	strcpy(h->geometry.volume_id, id); /* its length is known now */
-	return 0;
-}
-
-static int parse_geometry(const struct kms_json *obj, struct volume_header *h, struct err *err)
-{
-	struct store_geometry *g = &h->geometry;
-	const char *cipher;
-	uint64_t block_size;
-	int r;
-
-	if ((r = kms_json_u64(obj, "size_bytes", &g->size_bytes, err)) < 0 ||
-	    (r = kms_json_u64(obj, "block_size", &block_size, err)) < 0 ||
-	    (r = kms_json_u64(obj, "segment_size", &g->segment_size, err)) < 0 ||
-	    (r = kms_json_str(obj, "cipher", &cipher, err)) < 0)
-		return r;
-	if (block_size < STORE_BLOCK_SIZE_MIN || block_size > STORE_BLOCK_SIZE_MAX)
-		return err_set(err, EUCLEAN, "member 'block_size' is %" PRIu64 ", not in %d..%d",
-			       block_size, STORE_BLOCK_SIZE_MIN, STORE_BLOCK_SIZE_MAX);
-	g->block_size = (uint32_t)block_size;
-	if (g->segment_size == 0) /* the store would take it for "choose one" */
-		return err_set(err, EUCLEAN, "member 'segment_size' is 0");
-	if (blockcrypt_by_name(cipher, &g->cipher) < 0)
-		return err_set(err, EUCLEAN, "member 'cipher' names no cipher known here: '%.32s'",
-			       cipher);
-	if (store_geometry_check(g, err) < 0) {
-		if (err)
-			err->num = EUCLEAN; /* not the user's argument but the file is wrong */
-		return -EUCLEAN;
-	}
-	return 0;
-}
-
-struct pairs_arg {
-	struct volume_header *header;
-	struct err *err;
-	size_t bytes;
-};
-
-static int parse_pair(const char *name, struct kms_json *value, void *p)
-{
-	struct pairs_arg *arg = p;
-	const char *text = kms_json_string_value(value);
-
-	if (kms_json_type(value) != KMS_JSON_STRING || strlen(text) != kms_json_string_len(value))
-		return err_set(arg->err, EUCLEAN, "the value of '%.128s' is not a string", name);
-	arg->bytes += strlen(name) + strlen(text);
-	if (!*name || !*text || arg->bytes > KMS_CONTEXT_MAX)
-		return err_set(arg->err, EUCLEAN, "a pair is empty or too long (all: %d bytes)",
-			       KMS_CONTEXT_MAX);
-	if (strcmp(name, VOLUME_ID_CONTEXT) == 0) /* is first already */
-		return 0;
-	if (volume_header_add_pair(arg->header, name, text, arg->err) < 0)
-		return err_set(arg->err, EUCLEAN, "more than %d pairs", VOLUME_PAIRS_MAX);
-	return 0;
-}
-
-static int parse_context(const struct kms_json *obj, struct volume_header *h, struct err *err)
-{
-	struct pairs_arg arg = {.header = h, .err = err};
-	struct kms_json *context;
-	const char *id;
-	int r = kms_json_object(obj, "encryption_context", &context, err);
-
-	if (r < 0)
-		return r;
-	if (kms_json_str(context, VOLUME_ID_CONTEXT, &id, NULL) < 0 ||
-	    strcmp(id, h->geometry.volume_id) != 0)
-		return err_set(err, EUCLEAN,
-			       "member 'encryption_context' does not bind '%s' to the volume's id",
-			       VOLUME_ID_CONTEXT);
-	r = volume_header_add_pair(h, VOLUME_ID_CONTEXT, id, err);
-	if (r < 0)
-		return r;
-	r = kms_json_each(context, parse_pair, &arg);
-	if (r < 0)
-		return err_prefix(err, "member 'encryption_context'");
-	return 0;
-}
-
-static int parse_key(const struct kms_json *obj, struct volume_header *h, struct err *err)
-{
-	const char *arn;
-	int r = kms_json_str(obj, "key_arn", &arn, err);
-
-	if (r < 0)
-		return r;
-	if (strncmp(arn, "arn:", 4) != 0 || strlen(arn) > KMS_KEY_ID_MAX)
-		return err_set(err, EUCLEAN, "member 'key_arn' is no ARN");
-	strcpy(h->key_arn, arn);
-	r = kms_json_base64(obj, "wrapped_data_key", &h->wrapped_key.bytes, &h->wrapped_key.len,
-			    err);
-	if (r < 0)
-		return r;
-	if (h->wrapped_key.len < 1 || h->wrapped_key.len > KMS_BLOB_MAX)
-		return err_set(err, EUCLEAN, "member 'wrapped_data_key' has %zu bytes, not 1 to %d",
-			       h->wrapped_key.len, KMS_BLOB_MAX);
-	return 0;
-}
-
-static int format_time(int64_t seconds, char *ret_text, size_t room)
-{
-	time_t t = (time_t)seconds;
-	struct tm tm;
-
-	if (!gmtime_r(&t, &tm) || strftime(ret_text, room, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return -EINVAL;
-	return 0;
-}
-
-static int parse_origin(const struct kms_json *obj, struct volume_header *h, struct err *err)
-{
-	const char *created, *end, *parent = "";
-	char back[40];
-	struct tm tm = {0};
-	int r;
-
-	if (!kms_json_has(obj, "parent_snapshot"))
-		return err_set(err, EUCLEAN, "member 'parent_snapshot' is missing");
-	if (kms_json_get(obj, "parent_snapshot") &&
-	    (r = kms_json_str(obj, "parent_snapshot", &parent, err)) < 0)
-		return r;
-	if (*parent && !is_id(parent, "snap-"))
-		return err_set(err, EUCLEAN,
-			       "member 'parent_snapshot' is neither null nor 'snap-' and %d hex "
-			       "digits",
-			       ID_DIGITS);
-	strcpy(h->parent_snapshot, parent);
-	r = kms_json_str(obj, "created", &created, err);
-	if (r < 0)
-		return r;
-	end = strptime(created, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	h->created = (int64_t)timegm(&tm);
-	/* It must be the one way to write this time: strptime() forgives much. */
-	if (!end || *end || format_time(h->created, back, sizeof(back)) < 0 ||
-	    strcmp(back, created) != 0)
-		return err_set(err, EUCLEAN, "member 'created' is no time like '%s'",
-			       "2026-01-31T23:59:59Z");
-	return 0;
-}
-
-static int parse_mac(const struct kms_json *obj, struct volume_header *h, struct err *err)
-{
-	const char *mac;
-	int r = kms_json_str(obj, "mac", &mac, err);
-
-	if (r < 0)
-		return r;
-	if (bytes_from_hex(mac, h->mac, sizeof(h->mac)) < 0)
-		return err_set(err, EUCLEAN, "member 'mac' is not %d hex digits",
-			       2 * VOLUME_MAC_LEN);
-	return 0;
-}
-
-int volume_header_parse(const char *text, size_t len, struct volume_header **ret_header,
-			struct err *err)
-{
-	AUTO(volume_header_freep) struct volume_header *h = calloc(1, sizeof(*h));
-	AUTO(kms_json_freep) struct kms_json *obj = NULL;
-	int r;
-
-	if (!h)
-		return err_set(err, ENOMEM, "out of memory");
-	if ((r = kms_json_parse(text, len, &obj, err)) < 0 || (r = parse_format(obj, err)) < 0 ||
-	    (r = parse_id(obj, h, err)) < 0 || (r = parse_geometry(obj, h, err)) < 0 ||
-	    (r = parse_key(obj, h, err)) < 0 || (r = parse_context(obj, h, err)) < 0 ||
-	    (r = parse_origin(obj, h, err)) < 0 || (r = parse_mac(obj, h, err)) < 0)
-		return r;
-	*ret_header = h;
-	h = NULL;
-	return 0;
-}
-
 int volume_header_load(const char *dir, struct volume_header **ret_header, struct err *err)
 {
 	AUTO(freep) char *text = NULL;
@@ -308,52 +87,13 @@ int volume_header_load(const char *dir, struct volume_header **ret_header, struc
 	return 0;
 }
 
-/* The header as a JSON object; NULL: out of memory. */
-static struct kms_json *to_json(const struct volume_header *h)
-{
-	const struct store_geometry *g = &h->geometry;
-	struct kms_json *obj = kms_json_new_object(), *context = kms_json_new_object();
-	char created[40], mac[2 * VOLUME_MAC_LEN + 1];
-	int r;
-
-	if (!obj || !context || format_time(h->created, created, sizeof(created)) < 0) {
-		kms_json_free(obj);
-		kms_json_free(context);
-		return NULL;
-	}
-	bytes_to_hex(h->mac, sizeof(h->mac), mac);
-	r = kms_json_set_str(obj, "format", VOLUME_HEADER_FORMAT) |
-	    kms_json_set_u64(obj, "format_version", VOLUME_FORMAT_VERSION) |
-	    kms_json_set_str(obj, "id", g->volume_id) |
-	    kms_json_set_u64(obj, "size_bytes", g->size_bytes) |
-	    kms_json_set_u64(obj, "block_size", g->block_size) |
-	    kms_json_set_u64(obj, "segment_size", g->segment_size) |
-	    kms_json_set_str(obj, "cipher", blockcrypt_name(g->cipher)) |
-	    kms_json_set_str(obj, "key_arn", h->key_arn);
-	for (size_t i = 0; i < h->pair_count; i++)
-		r |= kms_json_set_str(context, h->pairs[i].name, h->pairs[i].value);
-	r |= kms_json_set(obj, "encryption_context", context) |
-	     kms_json_set_base64(obj, "wrapped_data_key", h->wrapped_key.bytes,
-				 h->wrapped_key.len) |
-	     (*h->parent_snapshot ? kms_json_set_str(obj, "parent_snapshot", h->parent_snapshot)
-				  : kms_json_set_null(obj, "parent_snapshot")) |
-	     kms_json_set_str(obj, "created", created) | kms_json_set_str(obj, "mac", mac);
-	if (r < 0)
-		kms_json_freep(&obj);
-	return obj;
-}
-
 int volume_header_save(const struct volume_header *header, const char *dir, struct err *err)
 {
-	AUTO(kms_json_freep) struct kms_json *obj = to_json(header);
-	AUTO(freep) char *pretty = obj ? kms_json_text_pretty(obj) : NULL;
-	AUTO(freep) char *text = NULL;
+	AUTO(freep) char *text = volume_header_text(header);
 	int dirfd, r;
 
-	if (!pretty || asprintf(&text, "%s\n", pretty) < 0) {
-		text = NULL;
+	if (!text)
 		return err_set(err, ENOMEM, "%s: out of memory", VOLUME_HEADER_NAME);
-	}
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return err_set(err, errno, "%s: %s", VOLUME_HEADER_NAME, strerror(errno));

@@ -11,6 +11,8 @@
  *   wrapped_data_key    base64 of KMS's CiphertextBlob
  *   parent_snapshot     null, or "snap-" and 17 lower-case hex digits
  *   created             UTC, "2026-01-31T23:59:59Z"
+ *   lineage             array of {"volume_id", "below"}, at most STORE_LINEAGE_MAX: the segments with ids
+ *                       below "below" (and not below the one before) were written for that volume
  *   mac                 64 hex digits, see volume_seal.h
  */
 #ifndef FS_VOLUME_HEADER_H
@@ -58,6 +60,9 @@ void volume_header_freep(struct volume_header **header);
 /* As volume_header_load(), from text. */
 int volume_header_parse(const char *text, size_t len, struct volume_header **ret_header,
 			struct err *err);
+
+/* The text of volume.json; the caller frees. NULL: out of memory. */
+char *volume_header_text(const struct volume_header *header);
 
 /* Write volume.json into @dir, durably and at once (temporary file, rename). */
 int volume_header_save(const struct volume_header *header, const char *dir, struct err *err);

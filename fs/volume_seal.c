@@ -12,7 +12,7 @@
 #include "secret.h"
 #include "volume_header.h"
 
-#define FIELDS	  12
+#define FIELDS	  13
 #define INPUT_MAX 65536 /* bytes; a header of the largest members stays far below */
 
 static int put_bytes(struct buf *in, const void *bytes, size_t len)
@@ -76,6 +76,28 @@ static int put_context(struct buf *in, const struct volume_header *h)
 	return r;
 }
 
+static int put_lineage(struct buf *in, const struct store_geometry *g)
+{
+	struct buf value = {.max = INPUT_MAX};
+	uint8_t be[8];
+	int r;
+
+	put_be32(be, (uint32_t)g->lineage_count);
+	r = buf_append(&value, be, 4);
+	for (size_t i = 0; r == 0 && i < g->lineage_count; i++) {
+		r = put_str(&value, g->lineage[i].volume_id);
+		put_be64(be, g->lineage[i].below);
+		if (r == 0)
+			r = buf_append(&value, be, 8);
+	}
+	if (r == 0)
+		r = put_str(in, "lineage");
+	if (r == 0)
+		r = put_bytes(in, value.bytes, value.len);
+	buf_free(&value);
+	return r;
+}
+
 static int put_header(struct buf *in, const struct volume_header *h)
 {
 	const struct store_geometry *g = &h->geometry;
@@ -94,9 +116,10 @@ static int put_header(struct buf *in, const struct volume_header *h)
 	    (r = put_text(in, "key_arn", h->key_arn)) < 0 || (r = put_context(in, h)) < 0 ||
 	    (r = put_str(in, "wrapped_data_key")) < 0 ||
 	    (r = put_bytes(in, h->wrapped_key.bytes, h->wrapped_key.len)) < 0 ||
-	    (r = put_text(in, "parent_snapshot", h->parent_snapshot)) < 0)
+	    (r = put_text(in, "parent_snapshot", h->parent_snapshot)) < 0 ||
+	    (r = put_number(in, "created", (uint64_t)h->created)) < 0)
 		return r;
-	return put_number(in, "created", (uint64_t)h->created);
+	return put_lineage(in, g);
 }
 
 /* The bytes that are sealed, and the key's object that seals them; the caller frees both. */

@@ -5,12 +5,14 @@
  * The MAC is HMAC-SHA256 (RFC 2104) over every member but itself, under HKDF-SHA256 (RFC 5869) of
  * the data key with an empty salt and the label VOLUME_SEAL_LABEL. Its input, with all
  * integers big-endian, is
- *   u32 number of fields (12), then for each member in the order of volume_header.h but mac:
+ *   u32 number of fields (13), then for each member in the order of volume_header.h but mac:
  *       u32 length of the name, the name, u32 length of the value, the value
  * where a value is the bytes of the string (wrapped_data_key: of the decoded blob; parent_snapshot
  * null: none), a u64 for a number, and for the encryption context
  *       u32 number of pairs, then, sorted by the bytes of their names, for each:
- *       u32 length, name, u32 length, value.
+ *       u32 length, name, u32 length, value
+ * and for the lineage
+ *       u32 number of elements, then for each: u32 length, volume_id, u64 below.
  * Every part carries its length, so no two headers have one input.
  */
 #ifndef FS_VOLUME_SEAL_H

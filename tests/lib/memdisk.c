@@ -260,11 +260,11 @@ static int mem_size(struct disk_file *file, uint64_t *ret_len)
 	return r;
 }
 
-static int mem_links(struct disk_file *file, uint64_t *ret_count)
+static int mem_links(struct disk_file *file, unsigned *ret_links)
 {
 	struct memdisk *m = of(file->disk);
 	const struct inode *is = ((struct memfile *)file)->inode;
-	uint64_t count = 0;
+	unsigned count = 0;
 	int r;
 
 	pthread_mutex_lock(&m->lock);
@@ -272,7 +272,7 @@ static int mem_links(struct disk_file *file, uint64_t *ret_count)
 	for (size_t i = 0; i < m->name_count; i++)
 		count += m->names[i].now == is;
 	if (r == 0)
-		*ret_count = count;
+		*ret_links = count;
 	pthread_mutex_unlock(&m->lock);
 	return r;
 }

@@ -97,6 +97,7 @@ static void segment_header_round_trips_and_refuses_flips(void **state)
 
 	(void)state;
 	memset(s.salt, 0x5a, sizeof(s.salt));
+	strcpy(s.writer, "vol-0123456789abcdef0");
 	assert_int_equal(format_segment_put(&s, mac, bytes), 0);
 	memset(&got, 0, sizeof(got));
 	assert_int_equal(format_segment_get(bytes, mac, &got, &err), 0);
@@ -106,6 +107,8 @@ static void segment_header_round_trips_and_refuses_flips(void **state)
 	assert_int_equal(got.previous, s.previous);
 	assert_int_equal(got.created, s.created);
 	assert_memory_equal(got.salt, s.salt, sizeof(s.salt));
+	assert_string_equal(got.writer, s.writer);
+	assert_memory_equal(bytes + 72, "vol-0123456789abcdef0", 22);
 	for (size_t bit = 0; bit < 8 * sizeof(bytes); bit++) {
 		int r;
 

@@ -95,12 +95,53 @@ static void ids_too_far_apart_for_one_volume_are_refused(void **state)
 	assert_non_null(strstr(err.msg, "segments: 00000001 and 7fffffff are more than"));
 }
 
+/* What another directory under the same data key reads in place of its own segment 5. */
+static int read_as(const struct fixture *f, const struct store_geometry *geometry, struct err *err)
+{
+	struct segment_table *table;
+	struct segment *s = NULL;
+	int r;
+
+	assert_int_equal(segment_table_new(f->disk, geometry, f->key, &table, NULL), 0);
+	assert_int_equal(segment_table_scan(table, NULL), 0);
+	r = segment_get(table, 5, &s, err);
+	segment_put(s);
+	segment_table_free(table);
+	return r;
+}
+
+static void a_segment_of_another_writer_is_refused(void **state)
+{
+	struct store_geometry other = {.size_bytes = 1 << 20,
+				       .block_size = 4096,
+				       .cipher = BLOCKCRYPT_AES_256_GCM,
+				       .segment_size = 64 << 20,
+				       .volume_id = "vol-1"};
+	struct fixture *f = *state;
+	struct segment *s;
+	struct err err;
+
+	assert_int_equal(segment_create(f->table, 5, 0, &s, NULL), 0);
+	segment_put(s);
+	assert_int_equal(read_as(f, &other, &err), -EUCLEAN);
+	assert_string_equal(err.msg,
+			    "segments/00000005: it was written for volume 'vol-0', and here "
+			    "belongs one of 'vol-1'");
+	other.lineage_count = 1; /* it began as a snapshot of vol-0 taken before segment 5 */
+	other.lineage[0] = (struct store_origin){"vol-0", 5};
+	assert_int_equal(read_as(f, &other, &err), -EUCLEAN);
+	other.lineage[0].below = 6; /* and after it */
+	assert_int_equal(read_as(f, &other, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(only_names_that_it_writes_are_its_own, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(ids_too_far_apart_for_one_volume_are_refused, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_segment_of_another_writer_is_refused, setup,
 						teardown),
 	};
 

@@ -43,11 +43,14 @@ static int set_up(void **state)
 		secret_bytes(f->data_key)[i] = (uint8_t)i;
 	f->header = calloc(1, sizeof(*f->header));
 	assert_non_null(f->header);
-	f->header->geometry = (struct store_geometry){.size_bytes = 1 << 30,
-						      .block_size = 4096,
-						      .cipher = BLOCKCRYPT_AES_256_XTS,
-						      .segment_size = 64 << 20,
-						      .volume_id = ID};
+	f->header->geometry = (struct store_geometry){
+		.size_bytes = 1 << 30,
+		.block_size = 4096,
+		.cipher = BLOCKCRYPT_AES_256_XTS,
+		.segment_size = 64 << 20,
+		.volume_id = ID,
+		.lineage = {{"vol-00000000000000001", 7}, {"vol-00000000000000002", 1000}},
+		.lineage_count = 2};
 	assert_int_equal(store_geometry_check(&f->header->geometry, &err), 0);
 	strcpy(f->header->key_arn, ARN);
 	f->header->wrapped_key.bytes = malloc(200);
@@ -154,7 +157,7 @@ static void mac_is_as_documented(void **state)
 
 	bytes_to_hex(f->header->mac, VOLUME_MAC_LEN, hex);
 	assert_string_equal(hex,
-			    "9d4286f7cc9d73b3b48b25da18492f527bb6b357ae933f39bc3b519b56841f00");
+			    "1b6bc2285a4976995478dd771b1bfb44dd564be024b251adff6ec40f82cbc1ef");
 }
 
 /* One change of one member: none may pass the seal. */
@@ -176,6 +179,12 @@ static void seal_breaks_when_a_member_is_edited(void **state)
 		{"wrapped_data_key", "\"AAAA\""},
 		{"parent_snapshot", "\"snap-0123456789abcdef0\""},
 		{"created", "\"2026-01-31T23:59:58Z\""},
+		{"lineage", "[]"},
+		{"lineage", "[{\"volume_id\":\"vol-00000000000000001\",\"below\":7}]"},
+		{"lineage", "[{\"volume_id\":\"vol-00000000000000001\",\"below\":7},"
+			    "{\"volume_id\":\"vol-00000000000000002\",\"below\":1001}]"},
+		{"lineage", "[{\"volume_id\":\"vol-00000000000000003\",\"below\":7},"
+			    "{\"volume_id\":\"vol-00000000000000002\",\"below\":1000}]"},
 		{"mac", "\"0000000000000000000000000000000000000000000000000000000000000000\""},
 	};
 	struct fixture *f = *state;
@@ -302,6 +311,17 @@ static void each_bad_member_is_named(void **state)
 		{"created", "\"yesterday\"", EUCLEAN, "member 'created' is no time"},
 		{"created", "\"2026-02-30T00:00:00Z\"", EUCLEAN, "member 'created' is no time"},
 		{"created", "\"2026-01-31T23:59:59Z \"", EUCLEAN, "member 'created' is no time"},
+		{"lineage", NULL, EUCLEAN, "member 'lineage' is missing"},
+		{"lineage", "{}", EUCLEAN, "member 'lineage' is of type"},
+		{"lineage", "[1]", EUCLEAN, "member 'lineage': an element is not an object"},
+		{"lineage", "[{\"volume_id\":\"vol-1\",\"below\":7}]", EUCLEAN,
+		 "member 'lineage': member 'volume_id' is not 'vol-'"},
+		{"lineage", "[{\"volume_id\":\"vol-00000000000000001\",\"below\":1}]", EUCLEAN,
+		 "member 'lineage': member 'below' is 1, not above 1"},
+		{"lineage",
+		 "[{\"volume_id\":\"vol-00000000000000001\",\"below\":7},"
+		 "{\"volume_id\":\"vol-00000000000000002\",\"below\":7}]",
+		 EUCLEAN, "member 'lineage': member 'below' is 7, not above 7"},
 		{"mac", NULL, EUCLEAN, "member 'mac' is missing"},
 		{"mac", "\"00\"", EUCLEAN, "member 'mac' is not 64 hex digits"},
 	};
