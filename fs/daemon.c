@@ -184,8 +184,7 @@ static int listen_to(pid_t pid, int fd, int signals, struct err *err)
 	return word.r;
 }
 
-/* Those that ask to end and that are not ignored (nohup, a shell's background). */
-static void ending_signals(sigset_t *ret_set)
+void daemon_ending_signals(sigset_t *ret_set)
 {
 	const int all[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action;
@@ -218,7 +217,7 @@ int daemon_background(daemon_run *run, void *arg, struct err *err)
 	sigset_t set, before;
 	int signals, r;
 
-	ending_signals(&set);
+	daemon_ending_signals(&set);
 	(void)sigprocmask(SIG_BLOCK, &set, &before); /* cannot fail with these arguments */
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	r = signals < 0 ? err_set(err, errno, "signalfd: %s", strerror(errno))

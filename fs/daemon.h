@@ -2,6 +2,8 @@
 #ifndef FS_DAEMON_H
 #define FS_DAEMON_H
 
+#include <signal.h>
+
 struct err;
 
 /* Serves; calls @ready with @ready_arg once it does. Returns at the end. */
@@ -24,6 +26,9 @@ int daemon_background(daemon_run *run, void *arg, struct err *err);
  * in sanitizer builds all but the open files.
  */
 void daemon_harden(void);
+
+/* The signals that ask to end and that are not ignored (nohup, a shell's background). */
+void daemon_ending_signals(sigset_t *ret_set);
 
 /* One open file a segment, thousands in a large volume: take all that the hard limit gives. */
 void daemon_raise_limits(void);

@@ -1,9 +1,6 @@
 /* kmsvol create: make a volume. Options in, volume_create(), the new id out. */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +9,7 @@
 #include "err.h"
 #include "kms_json.h"
 #include "kmsvol_cmd.h"
+#include "kmsvol_interrupt.h"
 #include "secret.h"
 #include "units.h"
 #include "volume.h"
@@ -31,35 +29,6 @@ struct create_args {
 	struct kms_config kms;
 	bool json;
 };
-
-/* SIGINT and SIGTERM end a call of KMS, so that the ordinary way out cleans up. */
-struct interrupt {
-	struct kms *kms;
-	pthread_t thread;
-	_Atomic int signal; /* 0: none came */
-};
-
-static void interrupt_set(sigset_t *ret_set)
-{
-	sigemptyset(ret_set);
-	sigaddset(ret_set, SIGINT);
-	sigaddset(ret_set, SIGTERM);
-	sigaddset(ret_set, SIGHUP);
-}
-
-static void *interrupt_wait(void *p)
-{
-	struct interrupt *in = p;
-	sigset_t set;
-	int sig;
-
-	interrupt_set(&set);
-	if (sigwait(&set, &sig) == 0) {
-		atomic_store(&in->signal, sig);
-		kms_cancel(in->kms);
-	}
-	return NULL;
-}
 
 static int split_pairs(const struct cmd_list *list, struct kms_pair *ret_pairs, struct err *err)
 {
@@ -129,27 +98,17 @@ static int create(const char *dir, const struct volume_create_options *options,
 		  const struct kms_config *config, struct err *err)
 {
 	AUTO(kms_closep) struct kms *kms = NULL;
-	struct interrupt in = {0};
-	sigset_t set, before;
-	int r = kms_open(config, &kms, err);
+	struct interrupt in;
+	int sig, r = kms_open(config, &kms, err);
 
 	if (r < 0)
 		return err_prefix(err, "volume '%s'", dir);
-	in.kms = kms;
-	interrupt_set(&set);
-	(void)pthread_sigmask(SIG_BLOCK, &set, &before); /* cannot fail with these arguments */
-	bool watched = pthread_create(&in.thread, NULL, interrupt_wait, &in) == 0;
+	interrupt_begin(&in, kms);
 	r = volume_create(dir, options, kms, err);
-	if (watched) {
-		(void)pthread_cancel(in.thread); /* sigwait() is a cancellation point */
-		(void)pthread_join(in.thread, NULL);
-	}
-	if (r < 0 && atomic_load(&in.signal)) { /* all is undone: die as was asked */
-		kms_closep(&kms);
-		(void)signal(in.signal, SIG_DFL);
-		(void)raise(in.signal);
-	}
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sig = interrupt_end(&in);
+	kms_closep(&kms); /* wipes what it holds: we may not come back */
+	if (r < 0)
+		interrupt_die(sig);
 	return r;
 }
 

@@ -1,0 +1,71 @@
+/* A volume at work without a mount. See volume_open.h. */
+#include "volume_open.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "err.h"
+#include "kms.h"
+#include "secret.h"
+#include "store.h"
+#include "volume.h"
+
+static int open_all(struct volume *v, struct kms *kms, bool read_only, struct err *err)
+{
+	AUTO(secret_freep) struct secret *key = NULL;
+	int r = volume_header_load(v->dir, &v->header, err);
+
+	if (r == 0)
+		r = volume_lock(v->dir, &v->lock_fd, err);
+	if (r < 0)
+		return r;
+	volume_header_freep(&v->header); /* who held the lock until now may have changed it */
+	r = volume_header_load(v->dir, &v->header, err);
+	if (r == 0)
+		r = volume_unwrap(v->header, kms, &key, err);
+	if (r == 0)
+		r = store_open(v->dir, &v->header->geometry, key, read_only, &v->store, err);
+	return r;
+}
+
+int volume_open(const char *dir, struct kms *kms, bool read_only, struct volume **ret_volume,
+		struct err *err)
+{
+	struct volume *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v || !(v->dir = strdup(dir))) {
+		free(v);
+		return err_set(err, ENOMEM, "volume '%s': out of memory", dir);
+	}
+	v->lock_fd = -1;
+	daemon_harden();
+	daemon_raise_limits();
+	r = open_all(v, kms, read_only, err);
+	if (r < 0) {
+		(void)volume_close(v, NULL); /* the first error is the one to tell */
+		return err_prefix(err, "volume '%s'", dir);
+	}
+	*ret_volume = v;
+	return 0;
+}
+
+int volume_close(struct volume *volume, struct err *err)
+{
+	int r;
+
+	if (!volume)
+		return 0;
+	r = store_close(volume->store, err);
+	if (r < 0)
+		(void)err_prefix(err, "volume '%s'", volume->dir);
+	volume_header_free(volume->header);
+	if (volume->lock_fd >= 0)
+		(void)close(volume->lock_fd); /* nothing of it matters any more */
+	free(volume->dir);
+	free(volume);
+	return r;
+}
