@@ -58,13 +58,14 @@ void audit_close(struct audit *audit)
 	free(audit);
 }
 
-/* "2026-09-26T06:05:16Z". -EINVAL: no such time. */
-static int timestamp(int64_t ms, char ret[32])
+int audit_time(int64_t ms, char ret[AUDIT_TIME_MAX])
 {
 	time_t t = (time_t)(ms / 1000);
 	struct tm tm;
 
-	return gmtime_r(&t, &tm) && strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) ? 0 : -EINVAL;
+	return gmtime_r(&t, &tm) && strftime(ret, AUDIT_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm)
+		       ? 0
+		       : -EINVAL;
 }
 
 /* Of temporary credentials: when they were made, and by which role. */
@@ -73,8 +74,8 @@ static int put_session(struct kms_json *id, const struct caller *caller)
 	struct kms_json *context = kms_json_new_object(), *issuer = kms_json_new_object();
 	struct kms_json *attributes = kms_json_new_object();
 	const struct iam_principal *p = caller->principal;
-	char when[32];
-	int r = timestamp(caller->issued_ms, when);
+	char when[AUDIT_TIME_MAX];
+	int r = audit_time(caller->issued_ms, when);
 
 	if (!context || !issuer || !attributes)
 		r = -ENOMEM;
@@ -312,10 +313,10 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 		const struct view *view, struct err *err)
 {
 	int denied = source->error_code && strcmp(source->error_code, "AccessDeniedException") == 0;
-	char when[32];
+	char when[AUDIT_TIME_MAX];
 	int r;
 
-	if (timestamp(call->now_ms, when) < 0)
+	if (audit_time(call->now_ms, when) < 0)
 		return err_set(err, EINVAL, "audit record: time");
 	r = kms_json_set_str(rec, "eventVersion", "1.11") |
 	    kms_json_set(rec, "userIdentity",
@@ -343,18 +344,12 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 	return r ? err_set(err, ENOMEM, "audit record") : 0;
 }
 
-static int append(struct audit *audit, const struct call *call, const struct audit_source *source,
-		  const struct view *view, struct err *err)
+int audit_append(struct audit *audit, const struct kms_json *record, struct err *err)
 {
-	AUTO(kms_json_freep) struct kms_json *rec = kms_json_new_object();
-	AUTO(freep) char *text = NULL;
+	AUTO(freep) char *text = kms_json_text(record);
 	size_t len;
 	ssize_t n;
-	int r = rec ? fill(rec, call, source, view, err) : err_set(err, ENOMEM, "audit record");
 
-	if (r < 0)
-		return r;
-	text = kms_json_text(rec);
 	if (!text)
 		return err_set(err, ENOMEM, "audit record");
 	len = strlen(text);
@@ -365,6 +360,15 @@ static int append(struct audit *audit, const struct call *call, const struct aud
 	if ((size_t)n != len)
 		return err_set(err, ENOSPC, "'" FILE_NAME "': record cut short");
 	return 0;
+}
+
+static int append(struct audit *audit, const struct call *call, const struct audit_source *source,
+		  const struct view *view, struct err *err)
+{
+	AUTO(kms_json_freep) struct kms_json *rec = kms_json_new_object();
+	int r = rec ? fill(rec, call, source, view, err) : err_set(err, ENOMEM, "audit record");
+
+	return r ? r : audit_append(audit, rec, err);
 }
 
 /* The accounts, other than the caller's, whose keys were used. */

@@ -5,9 +5,12 @@
 #ifndef KMSD_AUDIT_H
 #define KMSD_AUDIT_H
 
+#include <stdint.h>
+
 struct audit;
 struct call;
 struct err;
+struct kms_json;
 
 struct audit_source {
 	const char *event_name; /* the operation; of a request without a valid one, what it said */
@@ -31,5 +34,12 @@ void audit_close(struct audit *audit);
  */
 int audit_write(struct audit *audit, const struct call *call, const struct audit_source *source,
 		struct err *err);
+
+/* Append a record that is complete. Any thread. */
+int audit_append(struct audit *audit, const struct kms_json *record, struct err *err);
+
+/* "2026-09-26T06:05:16Z", as records have it. -EINVAL: no such time. */
+#define AUDIT_TIME_MAX 32
+int audit_time(int64_t ms, char ret[AUDIT_TIME_MAX]);
 
 #endif

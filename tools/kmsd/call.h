@@ -19,6 +19,7 @@
 #include "validate.h"
 
 struct audit;
+struct calendar;
 struct err;
 struct events;
 struct keyring;
@@ -33,7 +34,8 @@ struct kmsd {
 	struct keyring *ring;
 	struct callers *callers;
 	struct audit *audit;
-	struct events *events; /* NULL: no index of the audit trail */
+	struct events *events;	   /* NULL: no index of the audit trail */
+	struct calendar *calendar; /* NULL: real time */
 };
 
 struct call;

@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 
 #include "audit.h"
+#include "calendar.h"
 #include "call.h"
 #include "err.h"
 #include "fault.h"
@@ -232,13 +233,13 @@ static void fill_reply(const struct call *call, const struct err *failure, struc
 }
 
 /* Where a request to the service must be signed for. */
-static int authenticate(const struct flow_request *request, struct call *call,
+static int authenticate(const struct flow_request *request, struct call *call, int64_t real_ms,
 			struct caller **ret_caller, struct err *err)
 {
 	const struct signature_place place = {call->service->name, call->place.region};
+	const struct signature_time now = {real_ms, call->now_ms};
 	struct signature_signer signer;
-	int r = signature_check(call->kmsd->callers, &request->http, &place, call->now_ms, &signer,
-				err);
+	int r = signature_check(call->kmsd->callers, &request->http, &place, &now, &signer, err);
 
 	if (r < 0)
 		return r;
@@ -266,11 +267,11 @@ void flow_refuse(enum fault fault, unsigned status, const char *why, struct flow
 	take_body(ret, &body, fault_body(&failure, &body));
 }
 
-void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t now_ms,
+void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t real_ms,
 		 struct flow_reply *ret)
 {
 	struct call call = {.kmsd = kmsd,
-			    .now_ms = now_ms,
+			    .now_ms = calendar_at(kmsd->calendar, real_ms),
 			    .place = kmsd->place,
 			    .service = service_of(&request->http)};
 	AUTO(kms_json_freep) struct kms_json *output = kms_json_new_object();
@@ -284,7 +285,7 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 		(void)snprintf(call.event_id, sizeof(call.event_id), "-"); /* fits */
 	r = parse(request, &call, &parts, &failure);
 	if (r == 0)
-		r = authenticate(request, &call, &caller, &failure);
+		r = authenticate(request, &call, real_ms, &caller, &failure);
 	call.address = request->address;
 	call.secure = request->secure;
 	call.user_agent = service_header(&request->http, "User-Agent");

@@ -31,8 +31,8 @@ struct flow_reply {
 	size_t body_len;
 };
 
-/* Answer a request; always fills *@ret. Any thread. */
-void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t now_ms,
+/* Answer a request that came at @real_ms; always fills *@ret. Any thread. */
+void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t real_ms,
 		 struct flow_reply *ret);
 
 /*

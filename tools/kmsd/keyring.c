@@ -26,7 +26,8 @@ struct keyring {
 	struct cache *materials;
 	struct grants *grants;
 	struct usage *usage;
-	int64_t rotation_delay_ms; /* fixed once requests are served */
+	int64_t rotation_delay_ms;	  /* fixed once requests are served */
+	struct keyring_observer observer; /* the same */
 };
 
 int keyring_new(struct store *store, struct keyring **ret_ring, struct err *err)
@@ -120,11 +121,13 @@ static void forget(struct keyring *ring, const struct key *key)
 }
 
 /*
- * Rotate @key if it is time: 1: it was, and is to be loaded anew; 0: it is not. A disabled key waits
+ * Rotate @key if it is time: 1: it was, and is to be loaded anew; 0: it is not. *@ret_how says how, and
+ * stays as it is when another request was faster. A disabled key waits
  * until it is enabled, and is then rotated once, however often it was due. The next rotation is a
  * period after this one.
  */
-static int rotate(struct keyring *ring, const struct key *key, int64_t now_ms, struct err *err)
+static int rotate(struct keyring *ring, const struct key *key, int64_t now_ms, const char **ret_how,
+		  struct err *err)
 {
 	struct key_rotation to = key->rotation;
 	const char *how;
@@ -143,6 +146,8 @@ static int rotate(struct keyring *ring, const struct key *key, int64_t now_ms, s
 	}
 	r = store_rotate(ring->store, key, &to, how, now_ms, err);
 	forget(ring, key); /* after a failure too: it may have been written */
+	if (r == 0)
+		*ret_how = how;
 	return r == 0 || r == -EAGAIN ? 1 : r;
 }
 
@@ -151,10 +156,16 @@ static int load_current(struct keyring *ring, const struct keyref_place *place, 
 			int64_t now_ms, struct key **ret_key, struct err *err)
 {
 	int r = load(ring, place, key_id, ret_key, err);
+	const char *how = NULL;
 
-	while (r == 0 && (r = rotate(ring, *ret_key, now_ms, err)) != 0) {
-		cached_putp(ret_key);
+	while (r == 0 && (r = rotate(ring, *ret_key, now_ms, &how, err)) != 0) {
+		AUTO(cached_putp) struct key *before = *ret_key;
+
+		*ret_key = NULL;
 		r = r < 0 ? r : load(ring, place, key_id, ret_key, err);
+		if (r == 0 && how && ring->observer.rotated)
+			ring->observer.rotated(ring->observer.arg, before, *ret_key, how, now_ms);
+		how = NULL;
 	}
 	return r;
 }
@@ -305,9 +316,29 @@ struct usage *keyring_usage(struct keyring *ring)
 	return ring->usage;
 }
 
+void keyring_observe(struct keyring *ring, const struct keyring_observer *observer)
+{
+	ring->observer = *observer;
+}
+
+struct expiry {
+	const struct keyring *ring;
+	int64_t now_ms;
+};
+
+static void expired(const struct keyref_place *place, const char *key_id, void *arg)
+{
+	const struct expiry *e = arg;
+	const struct keyring_observer *o = &e->ring->observer;
+
+	if (o->deleted)
+		o->deleted(o->arg, place, key_id, e->now_ms);
+}
+
 int keyring_expire(struct keyring *ring, int64_t now_ms, struct err *err)
 {
-	int r = store_delete_expired(ring->store, now_ms, err);
+	struct expiry e = {ring, now_ms};
+	int r = store_delete_expired(ring->store, now_ms, expired, &e, err);
 
 	if (r != 0) {
 		cache_drop(ring->keys, NULL);

@@ -43,6 +43,18 @@ int keyring_set_rotation(struct keyring *ring, const struct key *key,
 int keyring_set_description(struct keyring *ring, const struct key *key, const char *description,
 			    struct err *err);
 
+/* Told of what the ring does by itself, after it is done; @arg goes along. NULL: nobody is. */
+struct keyring_observer {
+	void (*rotated)(void *arg, const struct key *before, const struct key *after,
+			const char *how, int64_t now_ms);
+	void (*deleted)(void *arg, const struct keyref_place *place, const char *key_id,
+			int64_t now_ms);
+	void *arg;
+};
+
+/* From now on; before requests are served. The functions must not come back to the ring. */
+void keyring_observe(struct keyring *ring, const struct keyring_observer *observer);
+
 /* How long a rotation on demand takes; 2 minutes when this is not called. Before requests are served. */
 void keyring_set_rotation_delay(struct keyring *ring, int64_t delay_ms);
 

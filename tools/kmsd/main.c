@@ -1,6 +1,7 @@
 /* kmsd, the command: options, what to export, and signals. See kmsd(1). */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,13 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control.h"
+#include "control_command.h"
 #include "err.h"
 #include "ids.h"
 #include "secret.h"
 #include "server.h"
 #include "store.h"
 
-#define TICK_SECONDS	30 /* between looks for keys to destroy and to rotate */
+#define SETTINGS_MAX	64 /* of control, on the command line */
 #define TIMEOUT_MAX	3600
 #define THREADS_MAX	64
 #define DELAY_MAX	86400
@@ -32,6 +35,9 @@ struct settings {
 	struct http_config http;
 	bool allow_remote;
 	int64_t rotation_delay_ms; /* negative: none was given */
+	int control_port;	   /* negative: none */
+	struct server_setting control[SETTINGS_MAX];
+	size_t control_count;
 };
 
 static const struct {
@@ -48,6 +54,8 @@ static const struct {
 	{"threads", "N", "threads that serve (4)"},
 	{"connections", "N", "connections at a time; one more ends the idlest (4096)"},
 	{"allow-remote", NULL, "allow --listen on an address that is not of this machine alone"},
+	{"control-port", "PORT", "where kmsd control is heard, on 127.0.0.1 (any free one)"},
+	{"no-control", NULL, "do not listen to kmsd control"},
 	{"foreground", NULL, "stay in the foreground, as it does without"},
 	{"help", NULL, "show this"},
 	{"version", NULL, "show the version"},
@@ -57,12 +65,19 @@ static const struct {
 
 static void usage(void)
 {
+	size_t control_count;
+	const struct control_option *control = control_options(&control_count);
+
 	printf("Usage: kmsd --data-dir DIR [--listen ADDR:PORT] [option...]\n"
+	       "       kmsd control COMMAND, see kmsd control --help\n"
 	       "A local AWS Key Management Service, in the foreground until SIGTERM or "
 	       "SIGINT.\n\n");
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		printf("  --%-16s%-10s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
+		printf("  --%-18s%-10s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
 		       options[i].help);
+	printf("\nTo begin with (kmsd control changes them later; durations as 250ms, 5s, 7d):\n");
+	for (size_t i = 0; i < control_count; i++)
+		printf("  --%-18s%-10s %s\n", control[i].name, control[i].arg, control[i].help);
 	printf("\nThe access key printed at the start is that of the account's root user. aws iam "
 	       "makes "
 	       "users\nand roles; their policies and key policies decide what they may do. It is "
@@ -118,6 +133,20 @@ static int take_account(struct settings *s, const char *value)
 	return 0;
 }
 
+/* An option that kmsd control has too. */
+static int take_control(struct settings *s, const char *name, const char *value)
+{
+	struct err err = {0};
+
+	if (s->control_count == SETTINGS_MAX)
+		return wrong(name, value, "too many of these options");
+	s->control[s->control_count].option = name;
+	if (control_option(name, value, &s->control[s->control_count].request, &err) < 0)
+		return wrong(name, value, err.msg);
+	s->control_count++; /* it lives as long as the process */
+	return 0;
+}
+
 static int take_option(struct settings *s, const char *name, const char *value)
 {
 	unsigned long n;
@@ -150,6 +179,14 @@ static int take_option(struct settings *s, const char *name, const char *value)
 		s->http.connections = (unsigned)n;
 	} else if (strcmp(name, "allow-remote") == 0) {
 		s->allow_remote = true;
+	} else if (strcmp(name, "control-port") == 0) {
+		if (!to_number(value, 65535, &n))
+			return wrong(name, value, "not a port of 0 to 65535");
+		s->control_port = (int)n;
+	} else if (strcmp(name, "no-control") == 0) {
+		s->control_port = -1;
+	} else if (value) {
+		return take_control(s, name, value);
 	}
 	return 0;
 }
@@ -157,23 +194,27 @@ static int take_option(struct settings *s, const char *name, const char *value)
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, struct settings *s)
 {
-	struct option longs[OPTION_COUNT + 1] = {0};
+	struct option longs[OPTION_COUNT + SETTINGS_MAX + 1] = {0};
+	size_t control_count;
+	const struct control_option *control = control_options(&control_count);
 	int i, c, r;
 
 	for (size_t n = 0; n < OPTION_COUNT; n++)
 		longs[n] = (struct option){options[n].name, options[n].arg != NULL, NULL, 0};
+	for (size_t n = 0; n < control_count && n < SETTINGS_MAX; n++)
+		longs[OPTION_COUNT + n] = (struct option){control[n].name, 1, NULL, 0};
 	while ((c = getopt_long(argc, argv, "", longs, &i)) != -1) {
 		if (c != 0)
 			return 2; /* getopt has said why */
-		if (strcmp(options[i].name, "help") == 0) {
+		if (strcmp(longs[i].name, "help") == 0) {
 			usage();
 			return 0;
 		}
-		if (strcmp(options[i].name, "version") == 0) {
+		if (strcmp(longs[i].name, "version") == 0) {
 			printf("kmsd %s\n", KMSVOL_VERSION);
 			return 0;
 		}
-		r = take_option(s, options[i].name, optarg);
+		r = take_option(s, longs[i].name, optarg);
 		if (r)
 			return r;
 	}
@@ -224,6 +265,22 @@ static int limit_connections(struct settings *s)
 	return 1;
 }
 
+/* For kmsd control, in quotes that a shell takes for itself. */
+static void announce_data_dir(const struct settings *s)
+{
+	char path[PATH_MAX];
+
+	if (s->control_port < 0 || !realpath(s->data_dir, path))
+		return;
+	printf("export KMSD_DATA_DIR='");
+	for (const char *p = path; *p; p++)
+		if (*p == '\'')
+			printf("'\\''");
+		else
+			(void)putchar(*p); /* ferror() */
+	printf("'\n");
+}
+
 static int announce(const struct settings *s, const struct server *server)
 {
 	const struct access_key *key = server_root_key(server);
@@ -247,18 +304,22 @@ static int announce(const struct settings *s, const struct server *server)
 	printf("export AWS_REGION=%s\nexport AWS_DEFAULT_REGION=%s\n", s->region, s->region);
 	printf("export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=", key->id);
 	(void)fwrite(secret_cbytes(key->secret), 1, secret_len(key->secret), stdout); /* ferror() */
-	printf("\nkmsd: ready on %s\n", url);
+	printf("\n");
+	announce_data_dir(s);
+	printf("kmsd: ready on %s\n", url);
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
 
 static int serve(struct server *server, const sigset_t *stop)
 {
-	struct timespec tick = {.tv_sec = TICK_SECONDS};
+	struct timespec tick = {.tv_sec = server_tick_seconds(server)};
 	struct err err = {0};
 
-	while (sigtimedwait(stop, NULL, &tick) < 0)
+	while (sigtimedwait(stop, NULL, &tick) < 0) {
 		if (server_tick(server, &err) < 0)
 			(void)fprintf(stderr, "kmsd: %s\n", err.msg); /* the last resort */
+		tick.tv_sec = server_tick_seconds(server);
+	}
 	return 0;
 }
 
@@ -275,8 +336,11 @@ int main(int argc, char **argv)
 	struct server *server = NULL;
 	struct err err = {0};
 	sigset_t stop;
-	int status = read_options(argc, argv, &s);
+	int status;
 
+	if (argc > 1 && strcmp(argv[1], "control") == 0)
+		return control_command(argc - 1, argv + 1);
+	status = read_options(argc, argv, &s);
 	if (status >= 0)
 		return status;
 	(void)umask(077);		/* cannot fail */
@@ -295,10 +359,14 @@ int main(int argc, char **argv)
 		.account_count = s.account_count ? s.account_count : 1, /* the default's */
 		.rotation_delay_ms = s.rotation_delay_ms,
 		.http = s.http,
+		.control_port = s.control_port,
+		.settings = s.control,
+		.setting_count = s.control_count,
 	};
-	if (server_start(&config, &server, &err) < 0) {
+	status = server_start(&config, &server, &err);
+	if (status < 0) {
 		(void)fprintf(stderr, "kmsd: %s\n", err.msg); /* the last resort */
-		return 1;
+		return status == -EINVAL ? 2 : 1;
 	}
 	status = announce(&s, server);
 	if (status == 0)

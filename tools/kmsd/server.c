@@ -3,15 +3,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "audit.h"
+#include "calendar.h"
 #include "call.h"
 #include "caller.h"
+#include "control.h"
+#include "control_http.h"
 #include "datadir.h"
 #include "err.h"
 #include "events.h"
+#include "key_events.h"
 #include "secret.h"
 #include "keyring.h"
 #include "usage.h"
@@ -22,18 +25,41 @@ struct server {
 	struct access_key *root_key;
 	struct http_server *http;
 	uint16_t port;
+	struct control *control;
+	struct control_http *control_http;
 };
 
-static int64_t now_ms(void)
+static int tick(void *arg, struct err *err)
 {
-	struct timespec t = {0};
+	return server_tick(arg, err);
+}
 
-	(void)clock_gettime(CLOCK_REALTIME, &t); /* this clock always is */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+static int apply_settings(struct server *s, const struct server_config *config, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < config->setting_count && r == 0; i++) {
+		r = control_apply(s->control, config->settings[i].request, err);
+		if (r < 0)
+			return err_prefix(err, "--%s", config->settings[i].option);
+	}
+	return r;
+}
+
+/* What is begun only when all settings count. */
+static int begin(struct server *s, const struct server_config *config, struct err *err)
+{
+	int r = server_tick(s, err);
+
+	if (r == 0 && config->control_port >= 0)
+		r = control_http_start(s->control, s->dir_fd, (uint16_t)config->control_port,
+				       &s->control_http, err);
+	return r < 0 ? err_prefix(err, "data directory '%s'", config->data_dir) : 0;
 }
 
 struct credentials {
 	struct store *store;
+	int64_t now_ms;
 	struct buf text;
 	struct err *err;
 };
@@ -43,7 +69,7 @@ static int add_account(const char *account, void *arg)
 {
 	AUTO(cached_putp) struct access_key *key = NULL;
 	struct credentials *c = arg;
-	int r = store_root_access_key(c->store, account, now_ms(), &key, c->err);
+	int r = store_root_access_key(c->store, account, c->now_ms, &key, c->err);
 
 	if (r < 0)
 		return r;
@@ -54,13 +80,16 @@ static int add_account(const char *account, void *arg)
 /* Make the accounts that are new, and write down the access keys of all that there are. */
 static int open_accounts(struct server *s, const struct server_config *config, struct err *err)
 {
-	struct credentials c = {.store = s->kmsd.store, .text.max = 1 << 20, .err = err};
+	struct credentials c = {.store = s->kmsd.store,
+				.now_ms = calendar_now_ms(s->kmsd.calendar),
+				.text.max = 1 << 20,
+				.err = err};
 	int r = 0;
 
 	for (size_t i = 0; i < config->account_count && r == 0; i++) {
 		AUTO(cached_putp) struct access_key *key = NULL;
 
-		r = store_root_access_key(c.store, config->accounts[i], now_ms(), &key, err);
+		r = store_root_access_key(c.store, config->accounts[i], c.now_ms, &key, err);
 		if (r == 0 && i == 0) {
 			s->root_key = cached_get(key);
 			r = datadir_add_credentials(&c.text, "default", key);
@@ -79,15 +108,18 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 
 	k->place = (struct keyref_place){config->accounts[0], config->region};
 	r = datadir_open(config->data_dir, &s->dir_fd, err);
+	r = r ? r : calendar_open(s->dir_fd, &k->calendar, err);
 	r = r ? r : store_open(config->data_dir, s->dir_fd, &k->store, err);
 	r = r ? r : audit_open(s->dir_fd, &k->audit, err);
 	r = r ? r : events_open(config->data_dir, s->dir_fd, &k->events, err);
 	r = r ? r : keyring_new(k->store, &k->ring, err);
 	if (r == 0 && config->rotation_delay_ms >= 0)
 		keyring_set_rotation_delay(k->ring, config->rotation_delay_ms);
+	if (r == 0)
+		key_events_watch(k->ring, k->audit);
 	r = r ? r : callers_new(k->store, &k->callers, err);
+	r = r ? r : control_new(k, tick, s, &s->control, err);
 	r = r ? r : open_accounts(s, config, err);
-	r = r ? r : server_tick(s, err);
 	return r < 0 ? err_prefix(err, "data directory '%s'", config->data_dir) : 0;
 }
 
@@ -100,6 +132,8 @@ int server_start(const struct server_config *config, struct server **ret_server,
 		return err_set(err, ENOMEM, "server");
 	s->dir_fd = -1;
 	r = open_parts(s, config, err);
+	r = r ? r : apply_settings(s, config, err);
+	r = r ? r : begin(s, config, err);
 	r = r ? r : http_start(&s->kmsd, &config->http, &s->http, &s->port, err);
 	if (r < 0) {
 		server_stop(s);
@@ -113,7 +147,9 @@ void server_stop(struct server *server)
 {
 	if (!server)
 		return;
+	control_http_stop(server->control_http);
 	http_stop(server->http);
+	control_free(server->control);
 	cached_put(server->root_key);
 	if (server->kmsd.ring)
 		(void)usage_save(keyring_usage(server->kmsd.ring), NULL); /* as after a kill */
@@ -122,6 +158,7 @@ void server_stop(struct server *server)
 	events_close(server->kmsd.events);
 	audit_close(server->kmsd.audit);
 	store_close(server->kmsd.store);
+	calendar_close(server->kmsd.calendar);
 	if (server->dir_fd >= 0)
 		(void)close(server->dir_fd); /* only a directory */
 	free(server);
@@ -140,8 +177,14 @@ const struct access_key *server_root_key(const struct server *server)
 int server_tick(struct server *server, struct err *err)
 {
 	struct kmsd *k = &server->kmsd;
-	int r = keyring_expire(k->ring, now_ms(), err);
+	int64_t now_ms = calendar_now_ms(k->calendar);
+	int r = keyring_expire(k->ring, now_ms, err);
 
-	r = r ? r : keyring_rotate_due(k->ring, now_ms(), err);
+	r = r ? r : keyring_rotate_due(k->ring, now_ms, err);
 	return r ? r : usage_save(keyring_usage(k->ring), err);
+}
+
+unsigned server_tick_seconds(const struct server *server)
+{
+	return calendar_speed(server->kmsd.calendar) > 1 ? 1 : 30;
 }

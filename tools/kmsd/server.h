@@ -9,7 +9,14 @@
 
 struct access_key;
 struct err;
+struct kms_json;
 struct server;
+
+/* An option of the command line that control knows (control.h), and the request it stands for. */
+struct server_setting {
+	const char *option;
+	struct kms_json *request;
+};
 
 struct server_config {
 	const char *data_dir;
@@ -18,9 +25,12 @@ struct server_config {
 	size_t account_count;
 	int64_t rotation_delay_ms; /* of a rotation on demand; negative: as in AWS */
 	struct http_config http;
+	int control_port; /* 0: any free one; negative: no control from outside */
+	const struct server_setting *settings;
+	size_t setting_count;
 };
 
-/* Open the data directory and serve. */
+/* Open the data directory and serve. -EINVAL: the configuration is wrong. */
 int server_start(const struct server_config *config, struct server **ret_server, struct err *err);
 
 /* Finish what is under way and close. NULL and half-started ones are allowed. */
@@ -31,5 +41,8 @@ const struct access_key *server_root_key(const struct server *server); /* the se
 
 /* Destroy and rotate keys whose time has come, save when keys were used; call it now and then. */
 int server_tick(struct server *server, struct err *err);
+
+/* How often; more often while the clock goes fast. */
+unsigned server_tick_seconds(const struct server *server);
 
 #endif

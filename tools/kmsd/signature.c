@@ -246,7 +246,7 @@ static int check_form(const struct sigv4_request *req, const struct signature_pl
 }
 
 int signature_check(struct callers *callers, const struct sigv4_request *req,
-		    const struct signature_place *place, int64_t now_ms,
+		    const struct signature_place *place, const struct signature_time *now,
 		    struct signature_signer *ret, struct err *err)
 {
 	struct sigv4_authorization a;
@@ -254,13 +254,13 @@ int signature_check(struct callers *callers, const struct sigv4_request *req,
 	char date[SIGV4_DATE_LEN + 1];
 	AUTO(cached_putp) struct signer *signer = NULL;
 	struct sigv4_scope scope;
-	int r = check_form(req, place, now_ms / 1000, &a, &parts, date, err);
+	int r = check_form(req, place, now->real_ms / 1000, &a, &parts, date, err);
 
 	if (r < 0)
 		return r;
 	scope = (struct sigv4_scope){parts.day, parts.region, parts.service};
 	r = callers_signer(callers, parts.access_key_id, find_header(req, "X-Amz-Security-Token"),
-			   &scope, now_ms, &signer, err);
+			   &scope, now->server_ms, &signer, err);
 	if (r == -ENOKEY)
 		return fault_set(err, FAULT_UNRECOGNIZED_CLIENT,
 				 "The security token included in the request is invalid.");

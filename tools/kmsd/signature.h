@@ -24,13 +24,18 @@ struct signature_signer {
 	char region[KEYREF_REGION_MAX + 1]; /* that it signed for */
 };
 
+/* What time it is: for the age of a signature, and for the life of temporary credentials. */
+struct signature_time {
+	int64_t real_ms, server_ms;
+};
+
 /*
- * Check the signature of @req against @place and the clock. On success the caller puts
+ * Check the signature of @req against @place and the clocks. On success the caller puts
  * @ret->caller back. MissingAuthenticationToken-, IncompleteSignature-, InvalidSignature-,
  * UnrecognizedClient- or ExpiredTokenException.
  */
 int signature_check(struct callers *callers, const struct sigv4_request *req,
-		    const struct signature_place *place, int64_t now_ms,
+		    const struct signature_place *place, const struct signature_time *now,
 		    struct signature_signer *ret, struct err *err);
 
 #endif

@@ -113,9 +113,12 @@ int store_load_material(struct store *store, const uint8_t id[CIPHERTEXT_MATERIA
 
 /*
  * Destroy the keys whose planned deletion is at or before @now_ms, with material, aliases, policy
- * and tags. Returns how many.
+ * and tags, and call @fn for each; it must not come back to the store. Returns how many.
  */
-int store_delete_expired(struct store *store, int64_t now_ms, struct err *err);
+int store_delete_expired(struct store *store, int64_t now_ms,
+			 void (*fn)(const struct keyref_place *place, const char *key_id,
+				    void *arg),
+			 void *arg, struct err *err);
 
 /* The policy document, and the ids that it is bound to (policy_bound.h); the caller frees both. */
 int store_load_policy(struct store *store, const struct key *key, char **ret_policy, char **ret_ids,

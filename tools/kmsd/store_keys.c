@@ -238,37 +238,50 @@ int store_load_material(struct store *store, const uint8_t id[CIPHERTEXT_MATERIA
 	return 0;
 }
 
-/* 1: a key was destroyed; 0: none is due. */
-static int delete_one_locked(struct store *store, int64_t now_ms, struct err *err)
+struct doomed {
+	char account[IDS_ACCOUNT_LEN + 1], region[KEYREF_REGION_MAX + 1], id[IDS_UUID_LEN + 1];
+};
+
+/* 1: @ret was destroyed; 0: none is due. */
+static int delete_one_locked(struct store *store, int64_t now_ms, struct doomed *ret,
+			     struct err *err)
 {
 	static const unsigned char steps[] = {STMT_MATERIAL_DESTROY, STMT_ALIAS_DELETE_ALL,
 					      STMT_TAG_DELETE_ALL,   STMT_GRANT_DELETE_ALL,
 					      STMT_USE_DELETE,	     STMT_KEY_DELETE};
-	char account[IDS_ACCOUNT_LEN + 1], region[KEYREF_REGION_MAX + 1], id[IDS_UUID_LEN + 1];
 	struct sqlite3_stmt *stmt;
 	int r = sql_start(store->writer, STMT_KEY_EXPIRED, &stmt, err, "i", now_ms);
 
 	r = r ? r : sql_row(store->writer, stmt, err);
 	if (r <= 0)
 		return r;
-	(void)snprintf(account, sizeof(account), "%s", sql_text(stmt, 0)); /* as inserted */
-	(void)snprintf(region, sizeof(region), "%s", sql_text(stmt, 1));   /* as inserted */
-	(void)snprintf(id, sizeof(id), "%s", sql_text(stmt, 2));	   /* as inserted */
+	(void)snprintf(ret->account, sizeof(ret->account), "%s",
+		       sql_text(stmt, 0)); /* as inserted, all three */
+	(void)snprintf(ret->region, sizeof(ret->region), "%s", sql_text(stmt, 1));
+	(void)snprintf(ret->id, sizeof(ret->id), "%s", sql_text(stmt, 2));
 	sql_end(stmt);
 	for (size_t i = 0; i < sizeof(steps) && r >= 0; i++)
-		r = sql_run(store->writer, steps[i], err, "ttt", account, region, id);
+		r = sql_run(store->writer, steps[i], err, "ttt", ret->account, ret->region,
+			    ret->id);
 	return r < 0 ? r : 1;
 }
 
-int store_delete_expired(struct store *store, int64_t now_ms, struct err *err)
+int store_delete_expired(struct store *store, int64_t now_ms,
+			 void (*fn)(const struct keyref_place *place, const char *key_id,
+				    void *arg),
+			 void *arg, struct err *err)
 {
+	struct doomed key;
+	const struct keyref_place place = {key.account, key.region};
 	int r, count = 0;
 
 	sql_lock(store->writer);
 	do {
 		r = store_begin(store, err);
 		if (r == 0)
-			r = store_end(store, delete_one_locked(store, now_ms, err), err);
+			r = store_end(store, delete_one_locked(store, now_ms, &key, err), err);
+		if (r > 0)
+			fn(&place, key.id, arg);
 		count += r > 0;
 	} while (r > 0);
 	/* The log may still hold the wrapped material; secure_delete has cleared the pages. */
