@@ -1,55 +1,42 @@
 /* The control port. See control_http.h. */
 #include "control_http.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <microhttpd.h>
 #include <openssl/crypto.h>
 
 #include "bytes.h"
 #include "control.h"
 #include "err.h"
+#include "flow.h"
+#include "http.h"
 #include "ids.h"
 #include "kms_json.h"
 #include "secret.h"
+#include "service.h"
 
-#define BODY_MAX	65536 /* bytes */
-#define CONNECTIONS_MAX 32
+#define CONNECTIONS_MAX 64
 #define TIMEOUT_S	10
 #define FILE_TEMP	CONTROL_HTTP_FILE ".new"
 #define SCHEME		"Bearer "
 
 struct control_http {
 	struct control *control;
-	struct MHD_Daemon *daemon;
+	struct http_server *server;
 	int dir_fd; /* -1: there is no file to take away */
 	char secret[CONTROL_HTTP_SECRET + 1];
 };
 
-static bool from_loopback(struct MHD_Connection *connection)
+static bool knows_secret(const struct control_http *http, const struct flow_request *request)
 {
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *a = info ? info->client_addr : NULL;
-
-	return a && a->sa_family == AF_INET &&
-	       ntohl(((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr) >> 24 == 127;
-}
-
-static bool knows_secret(const struct control_http *http, struct MHD_Connection *connection)
-{
-	const char *given =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
+	const char *given = service_header(&request->http, "Authorization");
 	size_t n = strlen(SCHEME);
 
 	return given && strncmp(given, SCHEME, n) == 0 &&
@@ -58,29 +45,17 @@ static bool knows_secret(const struct control_http *http, struct MHD_Connection 
 }
 
 /* Takes @body over; NULL: out of memory. */
-static enum MHD_Result reply(struct MHD_Connection *connection, unsigned status,
-			     struct kms_json *body)
+static void reply(struct flow_reply *ret, unsigned status, struct kms_json *body)
 {
-	char *text = body ? kms_json_text(body) : NULL;
-	struct MHD_Response *response;
-	enum MHD_Result ok;
-
+	ret->status = status;
+	ret->body = body ? kms_json_text(body) : NULL;
+	ret->body_len = ret->body ? strlen(ret->body) : 0;
 	kms_json_free(body);
-	if (!text)
-		return MHD_NO;
-	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-	if (!response) {
-		free(text);
-		return MHD_NO;
-	}
-	ok = MHD_add_response_header(response, "Content-Type", "application/json") == MHD_YES
-		     ? MHD_queue_response(connection, status, response)
-		     : MHD_NO;
-	MHD_destroy_response(response);
-	return ok;
+	if (!ret->body)
+		ret->status = 500;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *why)
+static void refuse(struct flow_reply *ret, unsigned status, const char *why)
 {
 	struct kms_json *body = kms_json_new_object();
 
@@ -88,95 +63,49 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
 		kms_json_free(body);
 		body = NULL;
 	}
-	return reply(connection, status, body);
+	reply(ret, status, body);
 }
 
-static enum MHD_Result answer(struct control_http *http, struct MHD_Connection *connection,
-			      const char *method, const struct buf *body)
+static void answer(struct control_http *http, const struct flow_request *request,
+		   struct flow_reply *ret)
 {
-	AUTO(kms_json_freep) struct kms_json *request = NULL;
+	AUTO(kms_json_freep) struct kms_json *v = NULL;
 	struct err err = {0};
 	int r = 0;
 
-	if (strcmp(method, "POST") == 0) {
-		r = kms_json_parse(body->bytes ? (const char *)body->bytes : "", body->len,
-				   &request, &err);
-		r = r ? r : control_apply(http->control, request, &err);
-	} else if (strcmp(method, "GET") != 0) {
-		return refuse(connection, 405, "only GET and POST");
+	if (strcmp(request->http.method, "POST") == 0) {
+		r = kms_json_parse(request->http.body, request->http.body_len, &v, &err);
+		r = r ? r : control_apply(http->control, v, &err);
+	} else if (strcmp(request->http.method, "GET") != 0) {
+		refuse(ret, 405, "only GET and POST");
+		return;
 	}
 	if (r < 0)
-		return refuse(connection, r == -EINVAL || r == -EUCLEAN ? 400 : 500, err.msg);
-	return reply(connection, 200, control_status(http->control));
+		refuse(ret, r == -EINVAL || r == -EUCLEAN ? 400 : 500, err.msg);
+	else
+		reply(ret, 200, control_status(http->control));
 }
 
-/* Called once for the headers, once for each piece of body, once at the end. */
-static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *url,
-			      const char *method, const char *version, const char *piece,
-			      size_t *piece_len, void **con_cls)
+static void handle(void *arg, const struct flow_request *request, int64_t real_ms,
+		   struct flow_reply *ret)
 {
 	struct control_http *http = arg;
-	struct buf *body = *con_cls;
 
-	(void)version;
-	if (!body) {
-		if (!from_loopback(connection))
-			return refuse(connection, 403, "not from this machine");
-		if (!knows_secret(http, connection))
-			return refuse(connection, 403,
-				      "wants the secret of the data directory's file "
-				      "'" CONTROL_HTTP_FILE "'");
-		if (strcmp(url, CONTROL_HTTP_PATH) != 0)
-			return refuse(connection, 404, "the path is " CONTROL_HTTP_PATH);
-		body = calloc(1, sizeof(*body));
-		if (!body)
-			return MHD_NO;
-		body->max = BODY_MAX;
-		*con_cls = body;
-		return MHD_YES;
-	}
-	if (*piece_len == 0)
-		return answer(http, connection, method, body);
-	if (buf_append(body, piece, *piece_len) < 0)
-		return MHD_NO;
-	*piece_len = 0;
-	return MHD_YES;
-}
-
-static void end(void *arg, struct MHD_Connection *connection, void **con_cls,
-		enum MHD_RequestTerminationCode how)
-{
-	struct buf *body = *con_cls;
-
-	(void)arg;
-	(void)connection;
-	(void)how;
-	if (body)
-		buf_free(body);
-	free(body);
-	*con_cls = NULL;
-}
-
-static int listen_on(uint16_t port, int *ret_fd, uint16_t *ret_port, struct err *err)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET,
-				.sin_port = htons(port),
-				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, num;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, CONNECTIONS_MAX) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&a, &len) < 0) {
-		num = errno;
-		if (fd >= 0)
-			(void)close(fd); /* nothing was written */
-		return err_set(err, num, "control: cannot listen on 127.0.0.1 port %u: %s", port,
-			       strerror(num));
-	}
-	*ret_fd = fd;
-	*ret_port = ntohs(a.sin_port);
-	return 0;
+	(void)real_ms;
+	*ret = (struct flow_reply){.content_type = "application/json"};
+	if (ids_uuid(ret->request_id, NULL) < 0)
+		(void)snprintf(ret->request_id, sizeof(ret->request_id), "-"); /* fits */
+	if (strncmp(request->address, "127.", 4) != 0)
+		refuse(ret, 403, "not from this machine");
+	else if (!knows_secret(http, request))
+		refuse(ret, 403,
+		       "wants the secret of the data directory's file '" CONTROL_HTTP_FILE "'");
+	else if (strcmp(request->http.path, CONTROL_HTTP_PATH) != 0)
+		refuse(ret, 404, "the path is " CONTROL_HTTP_PATH);
+	else if (request->too_large)
+		refuse(ret, 413, "the request is too large");
+	else
+		answer(http, request, ret);
 }
 
 static int write_file(const struct control_http *http, int dir_fd, uint16_t port, struct err *err)
@@ -216,27 +145,21 @@ static int make_secret(struct control_http *http, struct err *err)
 int control_http_start(struct control *control, int dir_fd, uint16_t port,
 		       struct control_http **ret_http, struct err *err)
 {
+	const struct http_config config = {.address = "127.0.0.1",
+					   .port = port,
+					   .timeout_s = TIMEOUT_S,
+					   .threads = 1,
+					   .connections = CONNECTIONS_MAX};
 	struct control_http *http = calloc(1, sizeof(*http));
-	int fd = -1, r;
+	int r;
 
 	if (!http)
 		return err_set(err, ENOMEM, "control");
 	http->control = control;
 	http->dir_fd = -1;
 	r = make_secret(http, err);
-	r = r ? r : listen_on(port, &fd, &port, err);
-	if (r == 0) {
-		http->daemon =
-			MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, http,
-					 MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
-					 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-					 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-					 MHD_OPTION_NOTIFY_COMPLETED, end, NULL, MHD_OPTION_END);
-		if (!http->daemon) {
-			(void)close(fd); /* nothing was written */
-			r = err_set(err, EIO, "control: HTTP server does not start");
-		}
-	}
+	if (r == 0 && http_start(handle, http, &config, &http->server, &port, err) < 0)
+		r = err_prefix(err, "control");
 	r = r ? r : write_file(http, dir_fd, port, err);
 	if (r < 0) {
 		control_http_stop(http);
@@ -251,8 +174,7 @@ void control_http_stop(struct control_http *http)
 {
 	if (!http)
 		return;
-	if (http->daemon)
-		MHD_stop_daemon(http->daemon);
+	http_stop(http->server);
 	if (http->dir_fd >= 0)
 		(void)unlinkat(http->dir_fd, CONTROL_HTTP_FILE,
 			       0); /* stale, it names a dead port */

@@ -29,6 +29,11 @@ struct flow_reply {
 	const char *content_type;
 	char *body; /* malloc(), may hold secrets; NULL: none */
 	size_t body_len;
+
+	/* faults that were asked for (disturb.h) */
+	int64_t delay_ms; /* send it so much later */
+	bool drop;	  /* do not send it: close the connection */
+	bool cut;	  /* send half of the body, then close */
 };
 
 /* Answer a request that came at @real_ms; always fills *@ret. Any thread. */

@@ -21,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "err.h"
@@ -34,7 +35,8 @@
 struct http_server {
 	struct http_site site; /* fixed at start, as all up to the lock */
 	int listen_fd, epoll_fd;
-	int stop_fd; /* an eventfd, readable when all is to end */
+	int stop_fd;  /* an eventfd, readable when all is to end */
+	int delay_fd; /* a timerfd, for the reply that is due next of those that wait */
 	unsigned connections_max;
 	pthread_t *threads;
 	unsigned thread_count;
@@ -44,6 +46,7 @@ struct http_server {
 	pthread_mutex_t lock;
 	struct http_watch *first; /* all connections; guarded by lock */
 	unsigned count;		  /* of those that were not dropped; guarded by lock */
+	int64_t next_ms;	  /* when delay_fd comes, monotonic; 0: never; guarded by lock */
 };
 
 /* --- the list --- */
@@ -111,16 +114,6 @@ static void expire_late(struct http_server *s)
 	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
 }
 
-static void *watch(void *arg)
-{
-	struct http_server *s = arg;
-	struct pollfd stop = {.fd = s->stop_fd, .events = POLLIN};
-
-	while (poll(&stop, 1, WATCH_MS) <= 0)
-		expire_late(s);
-	return NULL;
-}
-
 /* --- events --- */
 
 static int arm(struct http_server *s, int op, int fd, void *what, enum http_want want)
@@ -130,6 +123,60 @@ static int arm(struct http_server *s, int op, int fd, void *what, enum http_want
 				    .data.ptr = what};
 
 	return epoll_ctl(s->epoll_fd, op, fd, &event);
+}
+
+/* --- replies that wait --- */
+
+static void set_alarm_locked(struct http_server *s, int64_t at_ms)
+{
+	struct itimerspec at = {.it_value = {at_ms / 1000, at_ms % 1000 * 1000000}};
+
+	s->next_ms = at_ms;
+	(void)timerfd_settime(s->delay_fd, TFD_TIMER_ABSTIME, &at, NULL); /* cannot fail */
+}
+
+/* The thread that ran @w's connection is done with it until its event comes. */
+static void wait_long(struct http_server *s, struct http_watch *w)
+{
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail */
+	w->resume_ms = http_now_ms() + w->delay_ms;
+	if (!s->next_ms || w->resume_ms < s->next_ms)
+		set_alarm_locked(s, w->resume_ms);
+	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
+}
+
+static void resume_due(struct http_server *s)
+{
+	int64_t now = http_now_ms(), next = 0;
+
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail */
+	for (struct http_watch *w = s->first; w; w = w->next) {
+		if (w->resume_ms > now && (!next || w->resume_ms < next))
+			next = w->resume_ms;
+		if (!w->resume_ms || w->resume_ms > now)
+			continue;
+		w->resume_ms = 0;
+		(void)arm(s, EPOLL_CTL_MOD, w->fd, w->conn, HTTP_WRITE); /* is in the set */
+	}
+	set_alarm_locked(s, next);
+	(void)pthread_mutex_unlock(&s->lock); /* cannot fail */
+}
+
+static void *watch(void *arg)
+{
+	struct http_server *s = arg;
+	struct pollfd fds[] = {{.fd = s->stop_fd, .events = POLLIN},
+			       {.fd = s->delay_fd, .events = POLLIN}};
+	uint64_t ignored;
+
+	for (;;) {
+		(void)poll(fds, 2, WATCH_MS); /* a failure is a look too early */
+		if (fds[0].revents)
+			return NULL;
+		if (fds[1].revents && read(s->delay_fd, &ignored, sizeof(ignored)) > 0)
+			resume_due(s);
+		expire_late(s);
+	}
 }
 
 static void take_connection(struct http_server *s, int fd, const struct sockaddr_storage *peer)
@@ -202,8 +249,11 @@ static void *work(void *arg)
 			continue;
 		}
 		want = http_conn_run(event.data.ptr, &s->site, scratch);
-		if (want == HTTP_CLOSE || arm(s, EPOLL_CTL_MOD, http_conn_watch(event.data.ptr)->fd,
-					      event.data.ptr, want) < 0)
+		if (want == HTTP_WAIT)
+			wait_long(s, http_conn_watch(event.data.ptr));
+		else if (want == HTTP_CLOSE ||
+			 arm(s, EPOLL_CTL_MOD, http_conn_watch(event.data.ptr)->fd, event.data.ptr,
+			     want) < 0)
 			end(s, event.data.ptr);
 	}
 }
@@ -252,7 +302,8 @@ static int open_events(struct http_server *s, struct err *err)
 
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->epoll_fd < 0 || s->stop_fd < 0 ||
+	s->delay_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->epoll_fd < 0 || s->stop_fd < 0 || s->delay_fd < 0 ||
 	    epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->stop_fd, &stop) < 0 ||
 	    arm(s, EPOLL_CTL_ADD, s->listen_fd, &s->listen_fd, HTTP_READ) < 0)
 		return err_set(err, errno, "HTTP server: %s", strerror(errno));
@@ -272,16 +323,16 @@ static int start_threads(struct http_server *s, unsigned count, struct err *err)
 		   : 0;
 }
 
-int http_start(struct kmsd *kmsd, const struct http_config *config, struct http_server **ret_server,
-	       uint16_t *ret_port, struct err *err)
+int http_start(http_handler *handler, void *arg, const struct http_config *config,
+	       struct http_server **ret_server, uint16_t *ret_port, struct err *err)
 {
 	struct http_server *s = calloc(1, sizeof(*s));
 	int r;
 
 	if (!s)
 		return err_set(err, ENOMEM, "HTTP server");
-	s->site = (struct http_site){kmsd, config->tls, (int64_t)config->timeout_s * 1000};
-	s->listen_fd = s->epoll_fd = s->stop_fd = -1;
+	s->site = (struct http_site){handler, arg, config->tls, (int64_t)config->timeout_s * 1000};
+	s->listen_fd = s->epoll_fd = s->stop_fd = s->delay_fd = -1;
 	s->connections_max = config->connections;
 	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail */
 	s->threads = calloc(config->threads, sizeof(*s->threads));
@@ -300,7 +351,7 @@ int http_start(struct kmsd *kmsd, const struct http_config *config, struct http_
 void http_stop(struct http_server *server)
 {
 	const int fds[] = {server ? server->listen_fd : -1, server ? server->epoll_fd : -1,
-			   server ? server->stop_fd : -1};
+			   server ? server->stop_fd : -1, server ? server->delay_fd : -1};
 
 	if (!server)
 		return;
@@ -312,7 +363,7 @@ void http_stop(struct http_server *server)
 		(void)pthread_join(server->watcher, NULL); /* it ends */
 	while (server->first)
 		end(server, server->first->conn);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);	    /* nothing was written */
 	(void)pthread_mutex_destroy(&server->lock); /* cannot fail */

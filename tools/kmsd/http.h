@@ -9,9 +9,10 @@
 #include <stdint.h>
 
 struct err;
+struct flow_reply;
+struct flow_request;
 struct http_server;
 struct http_tls;
-struct kmsd;
 
 #define HTTP_CONNECTIONS_DEFAULT 4096
 #define HTTP_FILES_BESIDE	 64 /* open files that are no connections */
@@ -25,9 +26,13 @@ struct http_config {
 	struct http_tls *tls; /* borrowed; NULL: plain HTTP */
 };
 
-/* Listen and serve @kmsd (borrowed) until http_stop(). *@ret_port is the port in use. */
-int http_start(struct kmsd *kmsd, const struct http_config *config, struct http_server **ret_server,
-	       uint16_t *ret_port, struct err *err);
+/* Answers a request that came at @real_ms; always fills *@ret. From any thread of the server. */
+typedef void http_handler(void *arg, const struct flow_request *request, int64_t real_ms,
+			  struct flow_reply *ret);
+
+/* Listen, and let @handler answer until http_stop(). *@ret_port is the port in use. */
+int http_start(http_handler *handler, void *arg, const struct http_config *config,
+	       struct http_server **ret_server, uint16_t *ret_port, struct err *err);
 
 /* No more requests; those under way are finished. NULL is allowed. */
 void http_stop(struct http_server *server);

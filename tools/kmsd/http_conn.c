@@ -224,6 +224,16 @@ static enum http_want refuse(struct http_conn *c, enum fault fault, unsigned sta
 	return want;
 }
 
+/* What was asked for by a fault: the reply is ready, and goes out late, in part or not at all. */
+static void disturb_reply(struct http_conn *c, const struct flow_reply *reply)
+{
+	c->watch.delay_ms = reply->delay_ms;
+	if (reply->drop || (reply->cut && !reply->body_len))
+		c->out.len = 0;
+	else if (reply->cut)
+		c->out.len -= reply->body_len - reply->body_len / 2;
+}
+
 /* The request is whole, or too large. */
 static enum http_want answer(struct http_conn *c, const struct http_site *site, bool too_large)
 {
@@ -248,13 +258,17 @@ static enum http_want answer(struct http_conn *c, const struct http_site *site, 
 	c->answering = true;
 	atomic_store(&c->watch.deadline_ms, INT64_MAX);
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* this clock always is */
-	flow_handle(site->kmsd, &request, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-		    &reply);
+	site->handler(site->arg, &request, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+		      &reply);
+	c->last = c->last || reply.cut || reply.drop;
 	want = queue_reply(c, &reply);
+	disturb_reply(c, &reply);
 	flow_reply_free(&reply);
 	c->answering = false;
 	reset(&c->body);
 	reset(&c->head);
+	if (c->watch.delay_ms > 0)
+		return HTTP_WAIT; /* no deadline: the client waits for us */
 	set_deadline(c, site->timeout_ms);
 	return want;
 }
@@ -429,6 +443,10 @@ enum http_want http_conn_run(struct http_conn *c, const struct http_site *site, 
 	enum http_want want = HTTP_READ;
 	bool dry = false;
 
+	if (c->watch.delay_ms > 0) { /* it is over */
+		c->watch.delay_ms = 0;
+		set_deadline(c, site->timeout_ms);
+	}
 	if (atomic_load(&c->watch.expired) && give_up(c) == HTTP_CLOSE)
 		return HTTP_CLOSE;
 	if (c->phase == HANDSHAKE) {
@@ -439,6 +457,8 @@ enum http_want http_conn_run(struct http_conn *c, const struct http_site *site, 
 		c->phase = HEAD;
 	}
 	while (want != HTTP_CLOSE) {
+		if (want == HTTP_WAIT)
+			return want;
 		if (c->phase == REPLY) {
 			want = send_on(c, site);
 			if (c->phase == REPLY)

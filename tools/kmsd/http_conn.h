@@ -11,15 +11,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http.h"
+
 struct http_conn;
 struct http_tls;
-struct kmsd;
 
 #define HTTP_SCRATCH_LEN 16384
 
 /* What all connections of a server share. Fixed at start. */
 struct http_site {
-	struct kmsd *kmsd;
+	http_handler *handler;
+	void *arg;	      /* the handler's */
 	struct http_tls *tls; /* NULL: plain HTTP */
 	int64_t timeout_ms;   /* for a request to come, a reply to be read, an idle connection */
 };
@@ -34,9 +36,11 @@ struct http_watch {
 	_Atomic int64_t active_ms;   /* when bytes last moved */
 	atomic_bool sends;	     /* it waits for the client to read */
 	atomic_bool expired;	     /* set by the server when the deadline is past */
+	int64_t delay_ms;	     /* behind HTTP_WAIT: how long; the running thread's */
+	int64_t resume_ms;	     /* monotonic; 0: it is not waiting; guarded as the links */
 };
 
-enum http_want { HTTP_CLOSE, HTTP_READ, HTTP_WRITE };
+enum http_want { HTTP_CLOSE, HTTP_READ, HTTP_WRITE, HTTP_WAIT };
 
 /* Milliseconds of the clock that deadlines are told by. */
 int64_t http_now_ms(void);
@@ -49,7 +53,7 @@ void http_conn_free(struct http_conn *c);
 
 struct http_watch *http_conn_watch(struct http_conn *c);
 
-/* Go on as far as possible. @scratch has HTTP_SCRATCH_LEN bytes, which are wiped. */
+/* Go on as far as possible. HTTP_WAIT: not before watch.delay_ms are over. @scratch has HTTP_SCRATCH_LEN bytes, which are wiped. */
 enum http_want http_conn_run(struct http_conn *c, const struct http_site *site, char *scratch);
 
 #endif

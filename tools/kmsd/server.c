@@ -14,6 +14,7 @@
 #include "datadir.h"
 #include "err.h"
 #include "events.h"
+#include "flow.h"
 #include "key_events.h"
 #include "secret.h"
 #include "keyring.h"
@@ -28,6 +29,12 @@ struct server {
 	struct control *control;
 	struct control_http *control_http;
 };
+
+static void answer(void *arg, const struct flow_request *request, int64_t real_ms,
+		   struct flow_reply *ret)
+{
+	flow_handle(arg, request, real_ms, ret);
+}
 
 static int tick(void *arg, struct err *err)
 {
@@ -134,7 +141,7 @@ int server_start(const struct server_config *config, struct server **ret_server,
 	r = open_parts(s, config, err);
 	r = r ? r : apply_settings(s, config, err);
 	r = r ? r : begin(s, config, err);
-	r = r ? r : http_start(&s->kmsd, &config->http, &s->http, &s->port, err);
+	r = r ? r : http_start(answer, &s->kmsd, &config->http, &s->http, &s->port, err);
 	if (r < 0) {
 		server_stop(s);
 		return r;
