@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "err.h"
@@ -131,6 +132,17 @@ static int posix_links(struct disk_file *file, unsigned *ret_links)
 	return 0;
 }
 
+static int posix_space(struct disk *disk, uint64_t *ret_free, uint64_t *ret_all)
+{
+	struct statvfs st;
+
+	if (fstatvfs(dir_of(disk), &st) < 0)
+		return -errno;
+	*ret_free = (uint64_t)st.f_bavail * st.f_frsize;
+	*ret_all = (uint64_t)st.f_blocks * st.f_frsize;
+	return 0;
+}
+
 static int posix_unlink(struct disk *disk, const char *name)
 {
 	return unlinkat(dir_of(disk), name, 0) < 0 ? -errno : 0;
@@ -231,6 +243,7 @@ static const struct disk_ops posix_ops = {
 	.truncate = posix_truncate,
 	.size = posix_size,
 	.links = posix_links,
+	.space = posix_space,
 	.unlink = posix_unlink,
 	.rename = posix_rename,
 	.link = posix_link,

@@ -37,6 +37,7 @@ struct disk_ops {
 	int (*truncate)(struct disk_file *file, uint64_t len);
 	int (*size)(struct disk_file *file, uint64_t *ret_len);
 	int (*links)(struct disk_file *file, unsigned *ret_links); /* names that it has */
+	int (*space)(struct disk *disk, uint64_t *ret_free, uint64_t *ret_all); /* bytes */
 	int (*unlink)(struct disk *disk, const char *name);
 	int (*rename)(struct disk *disk, const char *from, const char *to);
 	/* Another name, in another directory or the same. -EXDEV, -EMLINK, -EPERM: not to be had. */

@@ -159,7 +159,7 @@ int log_reserve(struct log *log, struct log_claim *claim, size_t len, struct log
 		}
 		log->rolling = true;
 		pthread_mutex_unlock(&log->lock);
-		r = log_advance(log, len, err);
+		r = log_advance(log, len, claim->into_reserve, err);
 		pthread_mutex_lock(&log->lock);
 		log->rolling = false;
 		log_wake_locked(log);
@@ -253,8 +253,7 @@ void log_free(struct log *log)
 		free(u);
 	}
 	if (log->head)
-		(void)log->disk->ops->truncate(segment_file(log->head),
-					       log->head_off); /* only gives room back */
+		(void)segment_cut(log->head, log->head_off); /* only gives room back */
 	segment_put(log->head);
 	segment_put(log->spare);
 	pthread_cond_destroy(&log->work);
@@ -262,6 +261,17 @@ void log_free(struct log *log)
 	pthread_mutex_destroy(&log->flush_lock);
 	pthread_mutex_destroy(&log->lock);
 	free(log);
+}
+
+uint32_t log_head(struct log *log, uint64_t *ret_off)
+{
+	uint32_t id;
+
+	pthread_mutex_lock(&log->lock);
+	id = segment_id(log->head);
+	*ret_off = log->head_off;
+	pthread_mutex_unlock(&log->lock);
+	return id;
 }
 
 uint32_t log_next_segment(struct log *log)

@@ -18,11 +18,12 @@ struct log;
 struct segment;
 struct segment_table;
 
-/* A range of blocks that one thread is changing. On its stack, all members the log's. */
+/* A range of blocks that one thread is changing. On its stack, all members but one the log's. */
 struct log_claim {
 	uint64_t lba;
 	uint64_t count;
 	uint64_t seq; /* of the record being written; 0: none */
+	bool into_reserve; /* set by its owner: its records make room, and may use what is kept for that */
 	struct log_claim *next, **at;
 };
 
@@ -62,7 +63,8 @@ void log_release(struct log *log, struct log_claim *claim);
 /*
  * The next @len bytes of the log for the claim's next record; @len is a multiple of FORMAT_UNIT. The
  * record counts as being written until log_done(), which every flush behind it waits for.
- * -ENOSPC the backing filesystem is full (nothing is reserved, later calls may succeed), -EROFS
+ * -ENOSPC the backing filesystem is full, but for what is kept for claims that make room (nothing is
+ * reserved, later calls may succeed), -EROFS
  * writing has stopped, -EIO and others: the next segment could not be made.
  */
 int log_reserve(struct log *log, struct log_claim *claim, size_t len, struct log_place *ret_place,
@@ -84,13 +86,23 @@ int log_flush(struct log *log, struct err *err);
 void log_freeze(struct log *log, uint64_t *ret_seq);
 void log_thaw(struct log *log);
 
+/* Seal the head, if there is a record in it, and go on in the next segment. Errors as log_reserve(). */
+int log_roll(struct log *log, struct err *err);
+
+/* Give back the room that was made ahead; the next records make it anew. */
+void log_trim(struct log *log);
+
+/* Bytes of a filesystem of @all bytes that only claims into the reserve may use. */
+uint64_t log_reserve_bytes(const struct log *log, uint64_t all);
+
 /* 0, or the reason (positive errno) why writing has stopped. */
 int log_stopped(struct log *log);
 void log_stop(struct log *log, int num, const char *why);
 /* The sentence for it. */
 int log_stopped_err(struct log *log, struct err *err);
 
-/* The smallest id not used, the spare counted; bytes appended since log_new(); flushes done. */
+/* The head's id and how far it is written; the smallest id not used, the spare counted; bytes appended since log_new(); flushes done. */
+uint32_t log_head(struct log *log, uint64_t *ret_off);
 uint32_t log_next_segment(struct log *log);
 uint64_t log_appended(struct log *log);
 uint64_t log_flushes(struct log *log);

@@ -18,36 +18,70 @@
 #define ROOM_KEPT (2u << 20)  /* behind a seal: less is not worth giving back */
 #define ROOM_LOW  (8u << 20)  /* the thread allocates when less than this is left */
 
+/*
+ * What is kept free for the cleaner, so that it can move what is live in a segment and two checkpoints
+ * can let the segment go: a segment and some pages, or this part of a small filesystem.
+ */
+#define RESERVE_MAP   (4u << 20)
+#define RESERVE_SHARE 8
+
+uint64_t log_reserve_bytes(const struct log *log, uint64_t all)
+{
+	uint64_t want = log->segment_size + RESERVE_MAP;
+
+	return want < all / RESERVE_SHARE ? want : all / RESERVE_SHARE;
+}
+
+/* Allocate, but leave the reserve alone unless it may be used. */
+static int allocate(struct log *log, struct segment *segment, uint64_t from, uint64_t end,
+		    bool into_reserve)
+{
+	uint64_t free_bytes, all;
+	int r;
+
+	if (!into_reserve && log->disk->ops->space(log->disk, &free_bytes, &all) == 0 &&
+	    free_bytes < end - from + log_reserve_bytes(log, all))
+		return -ENOSPC;
+	r = log->disk->ops->allocate(segment_file(segment), from, end - from);
+	if (r == 0)
+		segment_set_len(segment, end);
+	return r;
+}
+
+/*
+ * Room for @least bytes from @from on, and for a step ahead where it can be had. Into the reserve goes
+ * no more than what is needed, so that nobody else gets it.
+ */
 static int make_room(struct log *log, struct segment *segment, uint64_t from, uint64_t least,
-		     uint64_t *ret_end)
+		     bool into_reserve, uint64_t *ret_end)
 {
 	uint64_t end = from + (least > ROOM_STEP ? least : ROOM_STEP);
 	int r;
 
 	if (end > log->segment_size)
 		end = log->segment_size;
-	r = log->disk->ops->allocate(segment_file(segment), from, end - from);
+	r = allocate(log, segment, from, end, false);
 	if (r == -ENOSPC && segment_drop_recycled(log->table) > 0)
-		r = log->disk->ops->allocate(segment_file(segment), from, end - from);
-	if (r == -ENOSPC && end > from + least) { /* nearly full: the little that is needed */
+		r = allocate(log, segment, from, end, false);
+	if (r == -ENOSPC && (into_reserve || end > from + least)) { /* the little that is needed */
 		end = from + least;
-		r = log->disk->ops->allocate(segment_file(segment), from, end - from);
+		r = allocate(log, segment, from, end, into_reserve);
 	}
 	if (r == 0)
 		*ret_end = end;
 	return r;
 }
 
-/* Seal the head and go on in the next segment. Called with rolling set and the lock dropped. */
-static int roll(struct log *log, struct segment *next, struct err *err)
+/*
+ * Seal the head and go on in @next. @u remembers the head until it is synced. Called with rolling set and
+ * the lock dropped.
+ */
+static int roll_to(struct log *log, struct segment *next, struct unsynced *u, struct err *err)
 {
 	struct format_record seal = {.type = FORMAT_SEAL};
-	struct unsynced *u = malloc(sizeof(*u));
 	uint8_t bytes[LOG_HEADER_ONLY_LEN];
 	int r;
 
-	if (!u)
-		return err_set(err, ENOMEM, "log: out of memory");
 	pthread_mutex_lock(&log->lock);
 	seal.seq = log_end_seq_locked(log);
 	seal.durable = log->durable;
@@ -56,15 +90,12 @@ static int roll(struct log *log, struct segment *next, struct err *err)
 	if (r == 0)
 		r = disk_pwrite(segment_file(log->head), bytes, sizeof(bytes), log->head_off);
 	if (r < 0) {
-		free(u);
 		log_stop(log, -r, "the end of a segment could not be written");
 		return err_set(err, -r, "segments/%08" PRIx32 ": write at %" PRIu64 ": %s",
 			       segment_id(log->head), log->head_off, strerror(-r));
 	}
 	if (log->room_end - log->head_off > ROOM_KEPT)
-		(void)log->disk->ops->truncate(segment_file(log->head),
-					       log->head_off +
-						       LOG_HEADER_ONLY_LEN); /* gives room back */
+		(void)segment_cut(log->head, log->head_off + LOG_HEADER_ONLY_LEN);
 	u->segment = log->head;
 	u->next = NULL;
 	pthread_mutex_lock(&log->lock);
@@ -103,28 +134,40 @@ static int take_next(struct log *log, struct segment **ret_next, struct err *err
 	return 0;
 }
 
-int log_advance(struct log *log, size_t len, struct err *err)
+/* As roll_to(), to the next segment. All that may fail and pass comes before an id is taken. */
+static int roll(struct log *log, struct err *err)
+{
+	struct unsynced *u = malloc(sizeof(*u));
+	struct segment *next = NULL;
+	int r;
+
+	if (!u)
+		return err_set(err, ENOMEM, "log: out of memory");
+	r = take_next(log, &next, err);
+	if (r == 0)
+		r = roll_to(log, next, u, err); /* if this fails, writing has stopped */
+	if (r < 0) {
+		segment_put(next);
+		free(u);
+	}
+	return r;
+}
+
+int log_advance(struct log *log, size_t len, bool into_reserve, struct err *err)
 {
 	uint64_t need = log->head_off + len + LOG_RESERVE_LEN;
 	uint64_t end = 0;
 	int r;
 
 	if (need > log->segment_size) {
-		struct segment *next = NULL;
-
-		r = take_next(log, &next, err);
-		if (r == 0) {
-			r = roll(log, next, err);
-			if (r < 0)
-				segment_put(next);
-		}
+		r = roll(log, err);
 		if (r < 0)
 			return r;
 		need = log->head_off + len + LOG_RESERVE_LEN;
 	}
 	if (need <= log->room_end)
 		return 0;
-	r = make_room(log, log->head, log->room_end, need - log->room_end, &end);
+	r = make_room(log, log->head, log->room_end, need - log->room_end, into_reserve, &end);
 	if (r < 0)
 		return err_set(err, -r,
 			       "segments/%08" PRIx32 ": no room for %zu bytes at %" PRIu64 ": %s",
@@ -133,6 +176,60 @@ int log_advance(struct log *log, size_t len, struct err *err)
 	log->room_end = end;
 	pthread_mutex_unlock(&log->lock);
 	return 0;
+}
+
+/* Set rolling: head, head_off and room_end are ours until end_rolling(). */
+static void begin_rolling_locked(struct log *log)
+{
+	while (log->frozen || log->rolling || log->extending || log->sparing)
+		log_wait_locked(log);
+	log->rolling = true;
+}
+
+static void end_rolling_locked(struct log *log)
+{
+	log->rolling = false;
+	log_wake_locked(log);
+}
+
+int log_roll(struct log *log, struct err *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&log->lock);
+	begin_rolling_locked(log);
+	if (log->stopped)
+		r = log_stopped_err_locked(log, err);
+	if (r == 0 && log->head_off > FORMAT_SEGMENT_LEN) {
+		pthread_mutex_unlock(&log->lock);
+		r = roll(log, err);
+		pthread_mutex_lock(&log->lock);
+	}
+	end_rolling_locked(log);
+	pthread_mutex_unlock(&log->lock);
+	return r;
+}
+
+void log_trim(struct log *log)
+{
+	bool stopped;
+
+	pthread_mutex_lock(&log->lock);
+	begin_rolling_locked(log);
+	stopped = log->stopped;
+	pthread_mutex_unlock(&log->lock);
+	if (!stopped && log->spare && segment_room(log->spare) > FORMAT_SEGMENT_LEN)
+		(void)segment_cut(log->spare, FORMAT_SEGMENT_LEN); /* only gives room back */
+	/* Room for the seal stays, as behind every record. */
+	if (!stopped && log->room_end > log->head_off + LOG_RESERVE_LEN &&
+	    segment_cut(log->head, log->head_off + LOG_RESERVE_LEN)) {
+		pthread_mutex_lock(&log->lock);
+		log->room_end = log->head_off + LOG_RESERVE_LEN;
+		pthread_mutex_unlock(&log->lock);
+	}
+	pthread_mutex_lock(&log->lock);
+	end_rolling_locked(log);
+	pthread_mutex_unlock(&log->lock);
 }
 
 static bool wants_room_locked(const struct log *log)
@@ -164,7 +261,7 @@ static int extend_locked(struct log *log)
 
 	log->extending = true; /* so nobody rolls or moves room_end */
 	pthread_mutex_unlock(&log->lock);
-	r = make_room(log, head, from, ROOM_STEP, &end);
+	r = make_room(log, head, from, ROOM_STEP, false, &end);
 	pthread_mutex_lock(&log->lock);
 	if (r == 0)
 		log->room_end = end;

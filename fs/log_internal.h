@@ -68,9 +68,10 @@ int log_header_only(struct segment *segment, const struct format_record *record,
 
 /*
  * Get the head to where @len bytes fit with a seal behind them: allocate, or roll. The caller has set
- * rolling and dropped the lock, so head, head_off and room_end stand still.
+ * rolling and dropped the lock, so head, head_off and room_end stand still. @into_reserve: as of a
+ * claim.
  */
-int log_advance(struct log *log, size_t len, struct err *err);
+int log_advance(struct log *log, size_t len, bool into_reserve, struct err *err);
 
 /* Is there work for the thread? */
 bool log_wants_ahead_locked(const struct log *log);

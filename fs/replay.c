@@ -188,8 +188,8 @@ static int judge_end(struct replay *rp, struct err *err)
 	uint64_t bad = here(rp);
 	int r = scan_segment(rp, segment_id(rp->segment), rp->off, bad);
 
-	for (uint32_t id = segment_id(rp->segment) + 1;
-	     r == 0 && id <= segment_table_last(rp->table); id++)
+	for (uint32_t id = segment_table_next(rp->table, segment_id(rp->segment) + 1); r == 0 && id;
+	     id = segment_table_next(rp->table, id + 1))
 		r = scan_segment(rp, id, FORMAT_SEGMENT_LEN, bad);
 	if (r < 0)
 		return err_set(err, -r, "segments/%08" PRIx32 ": read: %s", segment_id(rp->segment),
@@ -267,7 +267,8 @@ static int refuse_newer(struct replay *rp, uint32_t next, struct err *err)
 {
 	int r = 0;
 
-	for (uint32_t id = next; r == 0 && id <= segment_table_last(rp->table); id++) {
+	for (uint32_t id = segment_table_next(rp->table, next); r == 0 && id;
+	     id = segment_table_next(rp->table, id + 1)) {
 		r = scan_segment(rp, id, FORMAT_SEGMENT_LEN, 0);
 		if (r < 0)
 			return err_set(err, -r, "segments/%08" PRIx32 ": read: %s", id,

@@ -123,6 +123,7 @@ int segment_open_locked(struct segment *s, struct err *err)
 	char name[SEGMENT_NAME_MAX];
 	struct disk_file *file;
 	const char *writer;
+	uint64_t len;
 	int r;
 
 	segment_name(s->id, name);
@@ -155,12 +156,18 @@ int segment_open_locked(struct segment *s, struct err *err)
 			    h.writer, writer);
 		goto fail;
 	}
+	r = t->disk->ops->size(file, &len);
+	if (r < 0) {
+		r = err_set(err, -r, "size: %s", strerror(-r));
+		goto fail;
+	}
 	s->previous = h.previous;
 	if (!s->mac) {
 		r = derive_locked(s, h.salt, err);
 		if (r < 0)
 			goto fail;
 	}
+	atomic_store(&s->len, len);
 	atomic_store(&s->file, file);
 	return 0;
 fail:
@@ -199,19 +206,13 @@ static int write_header(struct segment *s, struct disk_file *file, uint32_t prev
 static int make_file(struct segment *s, const char *name, struct disk_file **ret_file,
 		     struct err *err)
 {
-	struct disk *disk = s->table->disk;
-	char old[SEGMENT_NAME_MAX];
 	struct recycled recycled;
-	int r;
+	int r = segment_take_recycled(s->table, name, &recycled, err);
 
-	if (!segment_table_take_recycled(s->table, &recycled))
-		return disk_open(disk, name, DISK_CREATE, ret_file, err);
-	segment_name(recycled.id, old);
-	r = disk->ops->rename(disk, old, name);
-	if (r < 0) {
-		disk_close(recycled.file);
-		return err_set(err, -r, "%s: cannot rename it to %s: %s", old, name, strerror(-r));
-	}
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return disk_open(s->table->disk, name, DISK_CREATE, ret_file, err);
 	s->room = recycled.len;
 	*ret_file = recycled.file;
 	return 0;
@@ -239,6 +240,7 @@ int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 	}
 	atomic_store(&s->file, file);
 	s->previous = previous;
+	atomic_store(&s->len, segment_room(s));
 	r = write_header(s, file, previous, salt);
 	if (r < 0)
 		r = err_set(err, -r, "%s: cannot write its header: %s", name, strerror(-r));
@@ -247,7 +249,7 @@ int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 		r = derive_locked(s, salt, err);
 		pthread_mutex_unlock(&table->open_lock);
 	}
-	if (r == 0 && (r = segment_table_insert(table, id, s)) < 0)
+	if (r == 0 && (r = segment_table_insert(table, s)) < 0)
 		r = err_set(err, -r, "%s: no room in the segment table", name);
 	if (r < 0) {
 		segment_put(s);
@@ -262,6 +264,21 @@ int segment_create(struct segment_table *table, uint32_t id, uint32_t previous,
 uint64_t segment_room(const struct segment *segment)
 {
 	return segment->room > FORMAT_SEGMENT_LEN ? segment->room : FORMAT_SEGMENT_LEN;
+}
+
+void segment_set_len(struct segment *segment, uint64_t len)
+{
+	atomic_store(&segment->len, len);
+}
+
+void segment_set_damaged(struct segment *segment)
+{
+	atomic_store(&segment->damaged, true);
+}
+
+uint64_t segment_live(const struct segment *segment)
+{
+	return (uint64_t)atomic_load(&segment->live);
 }
 
 uint32_t segment_id(const struct segment *segment)

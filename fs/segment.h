@@ -42,6 +42,9 @@ int segment_table_scan(struct segment_table *table, struct err *err);
 uint32_t segment_table_last(struct segment_table *table);
 uint64_t segment_table_count(struct segment_table *table);
 
+/* The smallest id in the table that is not below @id, 0 for none. */
+uint32_t segment_table_next(struct segment_table *table, uint32_t id);
+
 /*
  * Make segment @id, larger than all before, with a salt of its own, and make it durable: file, header,
  * name. Behind the header may stand what an older segment left. It is in the table and held for the
@@ -77,25 +80,66 @@ int segment_live_add(struct segment_table *table, uint32_t id, int64_t delta, ui
  */
 int segment_table_check(struct segment_table *table, struct err *err);
 
-/*
- * Retire the segments below @below that have had no live block at this call and the two before: their
- * files are unlinked, or kept to become new segments. The caller has just made a checkpoint durable
- * (DESIGN.md, invariant 5): what was dead at the first of those calls is needed by neither of the
- * roots that are there at the third. Returns how many, or a negative errno.
- */
-int segment_retire_dead(struct segment_table *table, uint32_t below, struct err *err);
+/* What there is to know of a segment for who chooses what to clean. */
+struct segment_info {
+	uint32_t id;
+	uint64_t len; /* bytes of its file; 0: not looked at yet */
+	uint64_t live_blocks;
+	bool pinned; /* its file has a second name: a snapshot's. Cleaning it would give nothing back */
+	bool damaged; /* the cleaner could not move all of it */
+};
 
-/* Is there a segment below @below without a live block, that waits to be retired? */
-bool segment_table_has_dead(struct segment_table *table, uint32_t below);
+/* All of them, by rising id; the caller frees. -ENOMEM. */
+int segment_table_survey(struct segment_table *table, struct segment_info **ret_info,
+			 size_t *ret_count);
+
+/*
+ * From the return of this on until segment_table_unpin() no file of a segment is unlinked, renamed or
+ * cut: who makes hard links to files pins them first. Pins are counted. A file with a second name is
+ * never written anew nor cut, also later. Any thread; may wait for a file being unlinked.
+ */
+void segment_table_pin(struct segment_table *table);
+void segment_table_unpin(struct segment_table *table);
+
+/*
+ * Called while the log is frozen for checkpoint number @checkpoint: segments without a live block will
+ * not be named by it, nor by any later one.
+ */
+void segment_mark_dead(struct segment_table *table, uint64_t checkpoint);
+
+/*
+ * Retire the segments below @below that checkpoint @older, the number of the older root, does not name:
+ * their files are unlinked, or kept to become new segments (DESIGN.md, invariant 5). Returns how many,
+ * or a negative errno. None while a pin holds.
+ */
+int segment_retire_dead(struct segment_table *table, uint64_t older, uint32_t below,
+			struct err *err);
+
+/* Bytes of the segments below @below without a live block, that wait to be retired; 0: there are none. */
+uint64_t segment_dead_bytes(struct segment_table *table, uint32_t below);
 
 /* Unlink the files kept for new segments. Returns how many there were. */
 unsigned segment_drop_recycled(struct segment_table *table);
 
+/* Keep no more than @max from now on; what is kept already stays. Bytes of those that are. */
+#define SEGMENT_KEPT_MAX 4
+void segment_recycle_at_most(struct segment_table *table, unsigned max);
+uint64_t segment_recycled_bytes(struct segment_table *table);
+
 /* Bytes that the segment's file had from the start: room that is allocated already. */
 uint64_t segment_room(const struct segment *segment);
 
-/* Give back the room behind the last record of segment @id, which is not written to any more. */
+/*
+ * Give back the room behind @len of a segment that nobody writes to meanwhile; segment_trim() by its id.
+ * False: it was not done, since somebody else may have the file, or could not be.
+ */
+bool segment_cut(struct segment *segment, uint64_t len);
 void segment_trim(struct segment_table *table, uint32_t id, uint64_t end_off);
+
+/* How long the file is now, for who allocates; what the cleaner could not move; blocks mapped here. */
+void segment_set_len(struct segment *segment, uint64_t len);
+void segment_set_damaged(struct segment *segment);
+uint64_t segment_live(const struct segment *segment);
 
 /* Bytes of the files of all segments that were held once. */
 uint64_t segment_table_bytes(struct segment_table *table);

@@ -1,4 +1,7 @@
-/* The inside of segments, shared by segment.c (one file) and segment_table.c (all), and nobody else. */
+/*
+ * The inside of segments, shared by segment.c (one file), segment_table.c (all) and segment_keep.c (which
+ * files go), and nobody else.
+ */
 #ifndef FS_SEGMENT_INTERNAL_H
 #define FS_SEGMENT_INTERNAL_H
 
@@ -17,9 +20,12 @@ struct segment {
 	struct mac *mac;		  /* fixed when file is set */
 	atomic_uint holds;		  /* one of them the table's */
 	atomic_int_least64_t live;	  /* blocks that the map has here */
-	uint64_t end_off;  /* of the furthest live block; guarded by the loader being alone */
-	uint64_t room;	   /* bytes that the file had when it was made; fixed */
-	unsigned dead_for; /* calls of segment_retire_dead(); guarded by table->lock */
+	atomic_uint_least64_t len;	  /* bytes of the file; 0: not held yet */
+	atomic_bool damaged;		  /* the cleaner met something that it must not move */
+	uint64_t end_off; /* of the furthest live block; guarded by the loader being alone */
+	uint64_t room; /* bytes that the file had when it was made; fixed but for segment_cut() */
+	uint64_t dead_at; /* the first checkpoint without a block of it; 0: none; guarded by the
+			     table's lock */
 };
 
 /* Locked memory for the keys of SEGMENT_SLAB_KEYS segments. */
@@ -33,8 +39,6 @@ struct key_slab {
 };
 
 /* A dead segment's file, kept to be written anew: its space need not be found again. */
-#define SEGMENT_RECYCLE_MAX 4
-
 struct recycled {
 	struct disk_file *file;
 	uint32_t id; /* that its name still says */
@@ -46,13 +50,15 @@ struct segment_table {
 	struct store_geometry geometry; /* fixed at open */
 	struct secret *data_key;	/* fixed at open */
 	struct mac *header_mac;		/* fixed at open */
-	pthread_rwlock_t lock;		/* guards by_id to recycled_count */
-	struct segment **by_id;		/* [id - first], NULL where there is none */
-	uint32_t first;
-	uint32_t room;
+	pthread_rwlock_t lock;		/* guards the next four */
+	struct segment **segments;	/* by rising id */
+	size_t count;
+	size_t room;
 	uint32_t last;
-	uint64_t count;
-	struct recycled recycled[SEGMENT_RECYCLE_MAX];
+	pthread_mutex_t keep_lock; /* who unlinks, renames or cuts a file has it; guards the rest */
+	unsigned pins;
+	unsigned recycle_max;
+	struct recycled recycled[SEGMENT_KEPT_MAX];
 	unsigned recycled_count;
 	pthread_mutex_t open_lock; /* guards slabs; one opens at a time */
 	struct key_slab *slabs;
@@ -65,10 +71,11 @@ void segment_name(uint32_t id, char name[SEGMENT_NAME_MAX]);
 /* Open the file of a segment of the table and check its header. The caller holds open_lock. */
 int segment_open_locked(struct segment *segment, struct err *err);
 
-/* Take a recycled file out, if there is one. */
-bool segment_table_take_recycled(struct segment_table *table, struct recycled *ret_recycled);
+/* Rename a recycled file, if there is one and it may be had, to @name. 1: *@ret is it. */
+int segment_take_recycled(struct segment_table *table, const char *name, struct recycled *ret,
+			  struct err *err);
 
-/* Put a new segment into the table. -ENOMEM, -EUCLEAN (an id below all others). */
-int segment_table_insert(struct segment_table *table, uint32_t id, struct segment *segment);
+/* Put a new segment into the table. -ENOMEM, -EUCLEAN (its id is not above all others). */
+int segment_table_insert(struct segment_table *table, struct segment *segment);
 
 #endif

@@ -18,10 +18,8 @@
 #include "secret.h"
 #include "segment_internal.h"
 
-#define DEAD_CALLS 3 /* a segment is dead at before its file goes */
-
-/* Between the first id and the last: what the table may cost is 8 bytes each. 4 PiB of log at least. */
-#define ID_SPAN_MAX (1u << 26)
+/* Between the first id and the last. 64 PiB of log at least; farther apart are only strangers' files. */
+#define ID_SPAN_MAX (1u << 30)
 
 int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
 		      const struct secret *data_key, struct segment_table **ret_table,
@@ -37,6 +35,8 @@ int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
 	t->geometry = *geometry;
 	pthread_rwlock_init(&t->lock, NULL);
 	pthread_mutex_init(&t->open_lock, NULL);
+	pthread_mutex_init(&t->keep_lock, NULL);
+	t->recycle_max = SEGMENT_KEPT_MAX;
 	r = secret_from(secret_cbytes(data_key), secret_len(data_key), &t->data_key, err);
 	if (r == 0)
 		r = hkdf_sha256(data_key, NULL, 0, "kmsvol v1 segment header", key, sizeof(key),
@@ -60,9 +60,9 @@ void segment_table_free(struct segment_table *table)
 		return;
 	for (unsigned i = 0; i < table->recycled_count; i++)
 		disk_close(table->recycled[i].file);
-	for (uint32_t i = 0; i < table->room; i++)
-		segment_put(table->by_id[i]);
-	free(table->by_id);
+	for (size_t i = 0; i < table->count; i++)
+		segment_put(table->segments[i]);
+	free(table->segments);
 	for (slab = table->slabs; slab; slab = next) {
 		next = slab->next;
 		secret_free(slab->bytes);
@@ -70,56 +70,60 @@ void segment_table_free(struct segment_table *table)
 	}
 	mac_free(table->header_mac);
 	secret_free(table->data_key);
+	pthread_mutex_destroy(&table->keep_lock);
 	pthread_mutex_destroy(&table->open_lock);
 	pthread_rwlock_destroy(&table->lock);
 	free(table);
 }
 
-/* Room for @id, which is never far above the last: ids are given out one by one. */
-static int reserve_locked(struct segment_table *t, uint32_t id)
+int segment_table_insert(struct segment_table *t, struct segment *s)
 {
-	uint32_t room = t->room ? t->room : 64;
-	struct segment **p;
-
-	if (t->count == 0 && t->room == 0)
-		t->first = id;
-	if (id < t->first)
-		return -EUCLEAN;
-	while (room <= id - t->first) {
-		if (room > UINT32_MAX / 2)
-			return -ENOMEM;
-		room *= 2;
-	}
-	if (room == t->room)
-		return 0;
-	p = realloc(t->by_id, room * sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	memset(p + t->room, 0, (room - t->room) * sizeof(*p));
-	t->by_id = p;
-	t->room = room;
-	return 0;
-}
-
-int segment_table_insert(struct segment_table *t, uint32_t id, struct segment *s)
-{
-	int r;
+	int r = 0;
 
 	pthread_rwlock_wrlock(&t->lock);
-	r = reserve_locked(t, id);
+	if (t->count && t->segments[t->count - 1]->id >= s->id)
+		r = -EUCLEAN;
+	if (r == 0 && t->count == t->room) {
+		size_t room = t->room ? t->room * 2 : 64;
+		struct segment **p = realloc(t->segments, room * sizeof(*p));
+
+		if (p) {
+			t->segments = p;
+			t->room = room;
+		} else {
+			r = -ENOMEM;
+		}
+	}
 	if (r == 0) {
-		t->by_id[id - t->first] = s;
-		t->count++;
-		if (id > t->last)
-			t->last = id;
+		t->segments[t->count++] = s;
+		if (s->id > t->last)
+			t->last = s->id;
 	}
 	pthread_rwlock_unlock(&t->lock);
 	return r;
 }
 
-static struct segment *find_locked(struct segment_table *t, uint32_t id)
+/* Index of the first segment whose id is not below @id. */
+static size_t at_locked(const struct segment_table *t, uint32_t id)
 {
-	return id >= t->first && id - t->first < t->room ? t->by_id[id - t->first] : NULL;
+	size_t low = 0, high = t->count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (t->segments[mid]->id < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct segment *find_locked(const struct segment_table *t, uint32_t id)
+{
+	size_t i = at_locked(t, id);
+
+	return i < t->count && t->segments[i]->id == id ? t->segments[i] : NULL;
 }
 
 struct id_list {
@@ -177,7 +181,7 @@ int segment_table_scan(struct segment_table *table, struct err *err)
 	for (size_t i = 0; r == 0 && i < list.count; i++) {
 		struct segment *s = segment_new(table, list.ids[i]);
 
-		r = s ? segment_table_insert(table, list.ids[i], s) : -ENOMEM;
+		r = s ? segment_table_insert(table, s) : -ENOMEM;
 		if (r < 0)
 			free(s);
 	}
@@ -195,6 +199,17 @@ uint32_t segment_table_last(struct segment_table *table)
 	last = table->last;
 	pthread_rwlock_unlock(&table->lock);
 	return last;
+}
+
+uint32_t segment_table_next(struct segment_table *table, uint32_t id)
+{
+	size_t i;
+
+	pthread_rwlock_rdlock(&table->lock);
+	i = at_locked(table, id);
+	id = i < table->count ? table->segments[i]->id : 0;
+	pthread_rwlock_unlock(&table->lock);
+	return id;
 }
 
 uint64_t segment_table_count(struct segment_table *table)
@@ -251,157 +266,64 @@ int segment_live_add(struct segment_table *table, uint32_t id, int64_t delta, ui
 
 int segment_table_check(struct segment_table *table, struct err *err)
 {
-	for (uint32_t i = 0; i < table->room; i++) {
-		struct segment *s = table->by_id[i], *held;
-		uint64_t len;
+	for (size_t i = 0; i < table->count; i++) {
+		struct segment *s = table->segments[i], *held;
 		int r;
 
-		if (!s || atomic_load(&s->live) == 0)
+		if (atomic_load(&s->live) == 0)
 			continue;
 		r = segment_get(table, s->id, &held, err);
 		if (r < 0)
 			return r;
-		r = table->disk->ops->size(segment_file(held), &len);
 		segment_put(held);
-		if (r < 0)
-			return err_set(err, -r, "segments/%08" PRIx32 ": %s", s->id, strerror(-r));
-		if (len < s->end_off)
+		if (atomic_load(&s->len) < s->end_off)
 			return err_set(err, EBADMSG,
 				       "segments/%08" PRIx32 ": the file is cut short:"
 				       " %" PRIu64 " bytes, its blocks need %" PRIu64,
-				       s->id, len, s->end_off);
+				       s->id, (uint64_t)atomic_load(&s->len), s->end_off);
 	}
 	return 0;
 }
 
-/* Has the file a second name, a snapshot's? Then its bytes are not ours alone to change. */
-static bool is_shared(struct disk_file *file)
+int segment_table_survey(struct segment_table *table, struct segment_info **ret_info,
+			 size_t *ret_count)
 {
-	unsigned links = 0;
-
-	return file->disk->ops->links(file, &links) < 0 || links > 1;
-}
-
-/* Keep the file of a segment that is out of the table, or unlink it. */
-static int dispose(struct segment_table *t, struct segment *s, struct err *err)
-{
-	struct recycled r = {.file = atomic_load(&s->file), .id = s->id};
-	char name[SEGMENT_NAME_MAX];
-	bool keep = false;
-	int num;
-
-	/* Nobody else holds it and nobody can any more: its bytes may be overwritten. */
-	if (r.file && atomic_load(&s->holds) == 1 && !is_shared(r.file) &&
-	    t->disk->ops->size(r.file, &r.len) == 0) {
-		pthread_rwlock_wrlock(&t->lock);
-		keep = t->recycled_count < SEGMENT_RECYCLE_MAX;
-		if (keep) {
-			t->recycled[t->recycled_count++] = r;
-			atomic_store(&s->file, NULL);
-		}
-		pthread_rwlock_unlock(&t->lock);
-	}
-	if (keep)
-		return 0;
-	segment_name(s->id, name);
-	num = t->disk->ops->unlink(t->disk, name);
-	if (num < 0 && num != -ENOENT)
-		return err_set(err, -num, "%s: cannot unlink: %s", name, strerror(-num));
-	return 0;
-}
-
-int segment_retire_dead(struct segment_table *table, uint32_t below, struct err *err)
-{
-	int retired = 0;
-
-	for (uint32_t id = table->first; id < below; id++) {
-		struct segment *s;
-		bool gone;
-		int r;
-
-		pthread_rwlock_wrlock(&table->lock);
-		s = find_locked(table, id);
-		if (s)
-			s->dead_for = atomic_load(&s->live) == 0 ? s->dead_for + 1 : 0;
-		gone = s && s->dead_for >= DEAD_CALLS;
-		if (gone) {
-			table->by_id[id - table->first] = NULL;
-			table->count--;
-		}
-		pthread_rwlock_unlock(&table->lock);
-		if (!gone)
-			continue;
-		r = dispose(table, s, err); /* on failure the file waits for the next open */
-		segment_put(s);
-		if (r < 0)
-			return r;
-		retired++;
-	}
-	return retired;
-}
-
-bool segment_table_has_dead(struct segment_table *table, uint32_t below)
-{
-	bool any = false;
+	struct segment_info *info;
+	size_t count;
 
 	pthread_rwlock_rdlock(&table->lock);
-	for (uint32_t i = 0; !any && i < table->room && table->first + i < below; i++)
-		any = table->by_id[i] && atomic_load(&table->by_id[i]->live) == 0;
-	pthread_rwlock_unlock(&table->lock);
-	return any;
-}
+	count = table->count;
+	info = malloc((count ? count : 1) * sizeof(*info));
+	for (size_t i = 0; info && i < count; i++) {
+		struct segment *s = table->segments[i];
+		struct disk_file *file = atomic_load(&s->file);
+		unsigned links = 1;
 
-bool segment_table_take_recycled(struct segment_table *table, struct recycled *ret_recycled)
-{
-	bool any;
-
-	pthread_rwlock_wrlock(&table->lock);
-	any = table->recycled_count > 0;
-	if (any)
-		*ret_recycled = table->recycled[--table->recycled_count];
-	pthread_rwlock_unlock(&table->lock);
-	return any;
-}
-
-unsigned segment_drop_recycled(struct segment_table *table)
-{
-	char name[SEGMENT_NAME_MAX];
-	struct recycled r;
-	unsigned n;
-
-	for (n = 0; segment_table_take_recycled(table, &r); n++) {
-		segment_name(r.id, name);
-		disk_close(r.file);
-		(void)table->disk->ops->unlink(table->disk, name); /* else at the next open */
+		if (file && table->disk->ops->links(file, &links) < 0)
+			links = 1; /* asked again before anything is done to it */
+		info[i] = (struct segment_info){
+			.id = s->id,
+			.len = atomic_load(&s->len),
+			.live_blocks = (uint64_t)atomic_load(&s->live),
+			.pinned = links > 1,
+			.damaged = atomic_load(&s->damaged),
+		};
 	}
-	return n;
-}
-
-void segment_trim(struct segment_table *table, uint32_t id, uint64_t end_off)
-{
-	struct segment *s;
-	struct err ignored;
-
-	if (segment_get(table, id, &s, &ignored) < 0)
-		return;
-	if (!is_shared(segment_file(s)))
-		(void)table->disk->ops->truncate(segment_file(s),
-						 end_off); /* only gives room back */
-	segment_put(s);
+	pthread_rwlock_unlock(&table->lock);
+	if (!info)
+		return -ENOMEM;
+	*ret_info = info;
+	*ret_count = count;
+	return 0;
 }
 
 uint64_t segment_table_bytes(struct segment_table *table)
 {
-	uint64_t bytes = 0, len;
+	uint64_t bytes = 0;
 
 	pthread_rwlock_rdlock(&table->lock);
-	for (uint32_t i = 0; i < table->room; i++) {
-		struct segment *s = table->by_id[i];
-		struct disk_file *file = s ? atomic_load(&s->file) : NULL;
-
-		if (file && table->disk->ops->size(file, &len) == 0)
-			bytes += len;
-	}
+	for (size_t i = 0; i < table->count; i++)
+		bytes += atomic_load(&table->segments[i]->len);
 	pthread_rwlock_unlock(&table->lock);
 	return bytes;
 }

@@ -93,12 +93,33 @@ static int set_io(struct kms_json *obj, const struct status *s)
 	       kms_json_set_u64(obj, "errors", s->io.errors);
 }
 
+/* Bytes that went to the log for each byte that users wrote, in steps of a hundredth. */
+static double write_amplification(const struct store_stats *st)
+{
+	uint64_t all = st->appended_bytes + st->moved_bytes;
+
+	return st->appended_bytes ? (double)(all * 100 / st->appended_bytes) / 100 : 1;
+}
+
+static int set_space(struct kms_json *obj, const struct store_stats *st)
+{
+	return kms_json_set_u64(obj, "mapped_bytes", st->mapped_bytes) |
+	       kms_json_set_u64(obj, "log_bytes", st->log_bytes) |
+	       kms_json_set_u64(obj, "live_bytes", st->live_bytes) |
+	       kms_json_set_u64(obj, "dead_bytes", st->dead_bytes) |
+	       kms_json_set_u64(obj, "pinned_bytes", st->pinned_bytes) |
+	       kms_json_set_u64(obj, "segments", st->segments) |
+	       kms_json_set_u64(obj, "damaged_segments", st->damaged_segments) |
+	       kms_json_set_bool(obj, "cleaning", st->cleaning) |
+	       kms_json_set_u64(obj, "cleaned_segments", st->cleaned_segments) |
+	       kms_json_set_u64(obj, "appended_bytes", st->appended_bytes) |
+	       kms_json_set_u64(obj, "moved_bytes", st->moved_bytes) |
+	       kms_json_set_double(obj, "write_amplification", write_amplification(st));
+}
+
 static int set_store(struct kms_json *obj, const struct watch_status *w)
 {
-	return kms_json_set_bool(obj, "store_open", w->store_open) |
-	       kms_json_set_u64(obj, "mapped_bytes", w->store.mapped_bytes) |
-	       kms_json_set_u64(obj, "log_bytes", w->store.log_bytes) |
-	       kms_json_set_u64(obj, "segments", w->store.segments) |
+	return kms_json_set_bool(obj, "store_open", w->store_open) | set_space(obj, &w->store) |
 	       kms_json_set_u64(obj, "checkpoint", w->store.checkpoint) |
 	       kms_json_set_u64(obj, "store_flushes", w->store.flushes) |
 	       kms_json_set_u64(obj, "replayed_records", w->store.replayed_records) |
@@ -158,6 +179,10 @@ static int put_member(const char *name, struct kms_json *value, void *arg)
 		break;
 	case KMS_JSON_INT:
 		(void)snprintf(number, sizeof(number), "%" PRId64, kms_json_int_value(value));
+		text = number;
+		break;
+	case KMS_JSON_DOUBLE:
+		(void)snprintf(number, sizeof(number), "%.2f", kms_json_double_value(value));
 		text = number;
 		break;
 	case KMS_JSON_OBJECT: {

@@ -1,6 +1,6 @@
 /*
- * The life of a store: made, opened (checkpoint, replay), checkpointed from time to time, closed. Its
- * I/O is in store_io.c.
+ * The life of a store: made, opened (checkpoint, replay), closed. Its I/O is in store_read.c and
+ * store_write.c, its checkpoints are in store_checkpoint.c.
  */
 #include "store.h"
 
@@ -12,6 +12,8 @@
 
 #include "blockmap.h"
 #include "checkpoint.h"
+#include "cleaner.h"
+#include "cleaner_pace.h"
 #include "crew.h"
 #include "disk.h"
 #include "err.h"
@@ -24,10 +26,7 @@
 #include "store_internal.h"
 
 #define SEGMENT_SIZE_MIN (64ULL << 20)
-#define SEGMENTS_WANTED	 4096		/* a volume written once has about so many at the most */
-#define CHECKPOINT_STEP	 (64ULL << 20)	/* of log; sooner when a dead segment may be retired */
-#define DEAD_DISTANCE	 2		/* ids: head and spare have no live blocks either */
-#define CHECKPOINT_BYTES (256ULL << 20) /* of log between checkpoints: bounds the replay */
+#define SEGMENTS_WANTED	 4096 /* a volume written once has about so many at the most */
 
 static bool power_of_two(uint64_t v)
 {
@@ -123,102 +122,14 @@ int store_create(const char *dir, const struct store_geometry *geometry,
 	return r;
 }
 
-/* Checkpoints. */
-
-int store_checkpoint(struct store *store, struct err *err)
-{
-	struct checkpoint_log at;
-	uint64_t *leaves = NULL, below;
-	size_t count = 0;
-	int r;
-
-	if (store->read_only)
-		return err_set(err, EROFS, "the volume is open for reading only");
-	pthread_mutex_lock(&store->checkpoint_lock);
-	atomic_store(&store->since_checkpoint, 0);
-	log_freeze(store->log, &at.replay);
-	r = blockmap_freeze(store->map, &leaves, &count);
-	log_thaw(store->log);
-	if (r < 0) {
-		pthread_mutex_unlock(&store->checkpoint_lock);
-		return err_set(err, ENOSPC, "checkpoint: out of memory");
-	}
-	at.next_segment = log_next_segment(store->log);
-	r = log_flush(store->log, err);
-	if (r == 0) {
-		r = checkpoint_write(store->checkpoint, store->map, leaves, count, &at, err);
-		if (r < 0 && r != -ENOSPC)
-			log_stop(store->log, -r, err ? err->msg : "a checkpoint failed");
-	} else {
-		for (size_t i = 0; i < count; i++)
-			blockmap_thaw(store->map, leaves[i]);
-	}
-	free(leaves);
-	if (r == 0) {
-		struct err ignored; /* what could not be unlinked is tried again at the next open */
-
-		atomic_store(&store->checkpoint_number, checkpoint_number(store->checkpoint));
-		below = checkpoint_previous_replay(store->checkpoint);
-		(void)segment_retire_dead(store->table, format_seq_segment(below), &ignored);
-	}
-	pthread_mutex_unlock(&store->checkpoint_lock);
-	return r;
-}
-
-void store_appended(struct store *store, uint64_t bytes)
-{
-	uint64_t before = atomic_fetch_add(&store->since_checkpoint, bytes);
-
-	if (before / CHECKPOINT_STEP == (before + bytes) / CHECKPOINT_STEP)
-		return;
-	if (before + bytes < CHECKPOINT_BYTES &&
-	    !segment_table_has_dead(store->table, log_next_segment(store->log) - DEAD_DISTANCE))
-		return;
-	pthread_mutex_lock(&store->thread_lock);
-	store->due = true;
-	pthread_cond_signal(&store->thread_work);
-	pthread_mutex_unlock(&store->thread_lock);
-}
-
-static void *write_checkpoints(void *arg)
-{
-	struct store *store = arg;
-	struct err err; /* a full disk passes; all else has stopped writing, which everyone sees */
-
-	pthread_mutex_lock(&store->thread_lock);
-	while (!store->ending) {
-		if (!store->due) {
-			pthread_cond_wait(&store->thread_work, &store->thread_lock);
-			continue;
-		}
-		store->due = false;
-		pthread_mutex_unlock(&store->thread_lock);
-		(void)store_checkpoint(store, &err);
-		pthread_mutex_lock(&store->thread_lock);
-	}
-	pthread_mutex_unlock(&store->thread_lock);
-	secret_wipe_stack(); /* the C library keeps the stacks of ended threads */
-	return NULL;
-}
-
-static void end_thread(struct store *store)
-{
-	if (!store->thread_runs)
-		return;
-	pthread_mutex_lock(&store->thread_lock);
-	store->ending = true;
-	pthread_cond_signal(&store->thread_work);
-	pthread_mutex_unlock(&store->thread_lock);
-	pthread_join(store->thread, NULL);
-	store->thread_runs = false;
-}
-
 /* Free whatever there is of a store. Nothing is written. */
 static void destroy(struct store *store)
 {
 	if (!store)
 		return;
-	end_thread(store);
+	cleaner_free(store->cleaner);
+	store->cleaner = NULL;
+	store_checkpoints_end(store);
 	crew_free(store->crew);
 	store_workers_free(store);
 	log_free(store->log);
@@ -314,11 +225,8 @@ static int begin_writing(struct store *s, const struct replay_result *replay, st
 		return r;
 	if (replay->last_segment)
 		segment_trim(s->table, replay->last_segment, replay->end_off);
-	r = -pthread_create(&s->thread, NULL, write_checkpoints, s);
-	if (r < 0)
-		return err_set(err, -r, "store: cannot start its thread: %s", strerror(-r));
-	s->thread_runs = true;
-	return 0;
+	r = store_checkpoints_begin(s, err);
+	return r < 0 ? r : cleaner_new(s, &s->cleaner, err);
 }
 
 int store_open_on(struct disk *disk, const struct store_geometry *geometry,
@@ -402,7 +310,9 @@ int store_close(struct store *store, struct err *err)
 
 	if (!store)
 		return 0;
-	end_thread(store);
+	cleaner_free(store->cleaner);
+	store->cleaner = NULL;
+	store_checkpoints_end(store);
 	if (store->log) {
 		r = log_flush(store->log, err);
 		if (r == 0)
@@ -414,15 +324,55 @@ int store_close(struct store *store, struct err *err)
 	return r;
 }
 
+int store_clean(struct store *store, struct err *err)
+{
+	if (store->read_only)
+		return err_set(err, EROFS, "the volume is open for reading only");
+	return cleaner_clean_all(store->cleaner, err);
+}
+
+/* What of the log's bytes is live, dead, pinned. All zero without memory to look. */
+static void measure(struct store *store, struct store_stats *st)
+{
+	struct pace_log log = {.segment_size = store->geometry.segment_size,
+			       .slot_len = store->slot_len,
+			       .head = UINT32_MAX};
+	struct segment_info *info;
+	struct pace_space space;
+	uint64_t off;
+	size_t count;
+
+	if (segment_table_survey(store->table, &info, &count) < 0)
+		return;
+	if (store->log)
+		log.head = log_head(store->log, &off);
+	pace_measure(info, count, segment_recycled_bytes(store->table), &log, &space);
+	free(info);
+	st->log_bytes = space.total;
+	st->live_bytes = space.live;
+	st->dead_bytes = space.total - space.live - space.pinned;
+	st->pinned_bytes = space.pinned;
+	st->damaged_segments = space.damaged;
+}
+
 void store_stats(struct store *store, struct store_stats *ret_stats)
 {
 	struct store_stats st = store->opened;
 
 	st.mapped_bytes = blockmap_mapped(store->map) * store->geometry.block_size;
 	st.segments = segment_table_count(store->table);
-	st.log_bytes = segment_table_bytes(store->table);
-	st.flushes = store->log ? log_flushes(store->log) : 0;
-	st.writing_stopped = store->log && log_stopped(store->log) != 0;
 	st.checkpoint = atomic_load(&store->checkpoint_number);
+	measure(store, &st);
+	if (store->cleaner) {
+		struct cleaner_stats cl;
+
+		cleaner_stats(store->cleaner, &cl);
+		st.moved_bytes = cl.moved_bytes;
+		st.appended_bytes = log_appended(store->log) - cl.moved_bytes;
+		st.cleaned_segments = cl.cleaned_segments;
+		st.cleaning = cl.cleaning;
+		st.flushes = log_flushes(store->log);
+		st.writing_stopped = log_stopped(store->log) != 0;
+	}
 	*ret_stats = st;
 }

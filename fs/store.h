@@ -110,12 +110,29 @@ int store_open_on(struct disk *disk, const struct store_geometry *geometry,
 /* Write a checkpoint now. It is done from time to time by itself. Errors as store_flush(). */
 int store_checkpoint(struct store *store, struct err *err);
 
+/*
+ * Write anew all that is live in segments that are not being written, so that dead space goes and
+ * neighbours stand together. It is done where it is worth it by itself. Errors as store_flush(), and
+ * -ENOSPC: the backing filesystem is full.
+ */
+int store_clean(struct store *store, struct err *err);
+
 struct store_stats {
-	uint64_t mapped_bytes;	   /* blocks that hold data, times the block size */
-	uint64_t log_bytes;	   /* of the files of segments in use, with room made ahead */
-	uint64_t segments;	   /* files */
-	uint64_t checkpoint;	   /* number of the last one */
-	uint64_t flushes;	   /* fsyncs that reached the disk */
+	uint64_t mapped_bytes; /* blocks that hold data, times the block size */
+	uint64_t log_bytes;    /* of the files of segments in use, with room made ahead */
+	uint64_t
+		live_bytes; /* of log_bytes: blocks in files that may be cleaned, as they stand there */
+	uint64_t dead_bytes;	   /* of log_bytes: may be given back */
+	uint64_t pinned_bytes;	   /* of log_bytes: files shared with snapshots, or damaged */
+	uint64_t appended_bytes;   /* to the log by users since the open */
+	uint64_t moved_bytes;	   /* and by the cleaner */
+	uint64_t cleaned_segments; /* since the open */
+	uint64_t
+		damaged_segments; /* that the cleaner leaves alone, since a block fails its check */
+	bool cleaning;		  /* at this moment */
+	uint64_t segments;	  /* files */
+	uint64_t checkpoint;	  /* number of the last one */
+	uint64_t flushes;	  /* fsyncs that reached the disk */
 	uint64_t replayed_records; /* at this open */
 	uint64_t replayed_bytes;
 	bool writing_stopped; /* after an I/O error, until opened anew */

@@ -1,4 +1,7 @@
-/* The inside of a store, shared by store.c (its life) and store_io.c (its I/O), and nobody else. */
+/*
+ * The inside of a store, shared by store.c (its life), store_checkpoint.c, store_read.c, store_write.c,
+ * store_worker.c and the cleaner, and nobody else.
+ */
 #ifndef FS_STORE_INTERNAL_H
 #define FS_STORE_INTERNAL_H
 
@@ -12,11 +15,13 @@
 
 struct blockcrypt;
 struct blockmap;
+struct cleaner;
 struct checkpoint;
 struct crew;
 struct disk;
 struct flushed;
 struct log;
+struct log_claim;
 struct segment;
 struct segment_table;
 
@@ -43,6 +48,7 @@ struct store {
 	struct flushed *flushed;
 	struct log *log;	   /* NULL when read-only */
 	struct crew *crew;	   /* helps with large I/O */
+	struct cleaner *cleaner;   /* NULL when read-only */
 	struct store_stats opened; /* what replay found; fixed at open */
 	pthread_mutex_t checkpoint_lock;
 	atomic_uint_least64_t since_checkpoint; /* bytes appended */
@@ -72,5 +78,46 @@ int store_use_key(struct blockcrypt *crypt, uint32_t *id, const struct segment *
 
 /* Bytes were appended: a checkpoint may be due. */
 void store_appended(struct store *store, uint64_t bytes);
+
+/* The thread that writes checkpoints when they are due. */
+int store_checkpoints_begin(struct store *store, struct err *err);
+void store_checkpoints_end(struct store *store);
+
+/* -EINVAL when the range, in bytes, ends behind the volume. */
+int store_check_range(const struct store *store, uint64_t off, uint64_t len, struct err *err);
+
+/* store_read() of whole blocks, in chunks, by the caller alone. */
+int store_read_blocks(struct store *store, struct store_worker *worker, uint64_t lba,
+		      uint64_t count, uint8_t *buf, struct err *err);
+
+/* One record's worth of a write. */
+struct store_piece {
+	uint64_t lba;
+	uint64_t count;			  /* blocks */
+	uint32_t skip;			  /* bytes of the first block before the data */
+	size_t len;			  /* bytes of data */
+	const uint8_t *buf;		  /* NULL: zeros */
+	bool first_partial, last_partial; /* these blocks, whole, are the worker's edges */
+};
+
+/*
+ * Encrypt @piece to the log's head and show it in the map. The caller has its range claimed. -ENOSPC:
+ * nothing happened; any other failure has stopped writing, or found it stopped.
+ */
+int store_append_piece(struct store *store, struct store_worker *worker,
+		       const struct store_piece *piece, struct log_claim *claim, struct err *err);
+
+/* A large I/O is done in chunks: how many, and the blocks of chunk @part. */
+static inline unsigned store_chunk_count(const struct store *store, uint64_t blocks)
+{
+	return (unsigned)((blocks + store->chunk_blocks - 1) / store->chunk_blocks);
+}
+
+static inline uint64_t store_chunk_len(const struct store *store, uint64_t blocks, unsigned part)
+{
+	uint64_t left = blocks - (uint64_t)part * store->chunk_blocks;
+
+	return left < store->chunk_blocks ? left : store->chunk_blocks;
+}
 
 #endif

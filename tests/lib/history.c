@@ -206,7 +206,7 @@ int history_random_step(struct history *h, struct store *store, size_t max_len, 
 		return history_discard(h, store, off, len, err);
 	if (what < 30)
 		return history_flush(h, store, err);
-	return store_checkpoint(store, err);
+	return what == 30 ? store_checkpoint(store, err) : store_clean(store, err);
 }
 
 int history_settle(struct history *h, struct store *store, size_t least, struct err *err)

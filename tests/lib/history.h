@@ -42,7 +42,7 @@ int history_discard(struct history *h, struct store *store, uint64_t off, uint64
 		    struct err *err);
 int history_flush(struct history *h, struct store *store, struct err *err);
 
-/* One of the above, or a checkpoint, at random; writes of at most @max_len bytes. */
+/* One of the above, a checkpoint or a cleaning, at random; writes of at most @max_len bytes. */
 int history_random_step(struct history *h, struct store *store, size_t max_len, struct err *err);
 
 /*

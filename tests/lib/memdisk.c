@@ -277,6 +277,17 @@ static int mem_links(struct disk_file *file, unsigned *ret_links)
 	return r;
 }
 
+static int mem_space(struct disk *disk, uint64_t *ret_free, uint64_t *ret_all)
+{
+	struct memdisk *m = of(disk);
+
+	pthread_mutex_lock(&m->lock);
+	*ret_free = room_locked(m);
+	*ret_all = m->capacity ? m->capacity : UINT64_MAX / 2;
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
 static void mem_free(struct disk *disk)
 {
 	struct view *view = (struct view *)disk;
@@ -298,6 +309,7 @@ static const struct disk_ops mem_ops = {
 	.truncate = mem_truncate,
 	.size = mem_size,
 	.links = mem_links,
+	.space = mem_space,
 	.unlink = memdisk_op_unlink,
 	.rename = memdisk_op_rename,
 	.link = memdisk_op_link,

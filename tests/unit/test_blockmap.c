@@ -223,7 +223,7 @@ static void nothing_changed_is_nothing_to_write(void **state)
 	free(leaves);
 }
 
-/* A segment is retired when the map has nothing there for three calls, and not before. */
+/* A segment is retired when the older root is of a checkpoint that did not name it, and not before. */
 static void segments_live_as_long_as_blocks_are_there(void **state)
 {
 	struct fixture *f = *state;
@@ -233,18 +233,58 @@ static void segments_live_as_long_as_blocks_are_there(void **state)
 	set(f, 0, 100, format_seq(1, 128));
 	set(f, 100, 100, format_seq(2, 128));
 	set(f, 50, 100, format_seq(3, 128)); /* half of each */
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(segment_retire_dead(f->table, 4, &err), 0);
+	segment_mark_dead(f->table, 7);
+	assert_int_equal(segment_retire_dead(f->table, 7, 4, &err), 0);
+	assert_int_equal(segment_dead_bytes(f->table, 4), 0);
 	set(f, 0, 50, 0);
-	assert_int_equal(segment_retire_dead(f->table, 4, &err), 0);
-	assert_int_equal(segment_retire_dead(f->table, 4, &err), 0);
-	assert_int_equal(segment_retire_dead(f->table, 4, &err), 1);
+	assert_true(segment_dead_bytes(f->table, 4) > 0);
+	assert_int_equal(segment_retire_dead(f->table, 7, 4, &err), 0); /* not marked */
+	segment_mark_dead(f->table, 8);
+	assert_int_equal(segment_retire_dead(f->table, 7, 4, &err), 0);
+	segment_mark_dead(f->table, 9);
+	assert_int_equal(segment_retire_dead(f->table, 8, 1, &err),
+			 0); /* the log is not behind it */
+	assert_int_equal(segment_retire_dead(f->table, 8, 4, &err), 1);
 	assert_int_equal(segment_get(f->table, 1, &s, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "00000001"));
 	assert_int_equal(segment_get(f->table, 2, &s, &err), 0);
 	segment_put(s);
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(segment_retire_dead(f->table, 4, &err), 0);
+	segment_mark_dead(f->table, 10);
+	assert_int_equal(segment_retire_dead(f->table, 9, 4, &err), 0);
+}
+
+/* What a pin or a second name holds is neither unlinked nor written anew nor cut. */
+static void files_that_others_have_are_left_as_they_are(void **state)
+{
+	struct fixture *f = *state;
+	struct disk *disk = memdisk_disk(f->disk);
+	struct segment *s;
+	struct err err;
+	size_t len;
+
+	assert_int_equal(disk->ops->link(disk, "segments/00000001", disk, "snapshot-1"), 0);
+	set(f, 0, 10, format_seq(3, 128));
+	segment_mark_dead(f->table, 1); /* 1, 2 and 4 */
+	segment_table_pin(f->table);
+	assert_int_equal(segment_retire_dead(f->table, 1, 4, &err), 0);
+	assert_int_equal(segment_get(f->table, 3, &s, &err), 0);
+	assert_false(segment_cut(s, 64));
+	segment_table_unpin(f->table);
+	for (int i = 0; i < 2; i++) { /* who holds one might still read it */
+		segment_put(f->segments[i]);
+		f->segments[i] = NULL;
+	}
+	assert_int_equal(segment_retire_dead(f->table, 1, 4, &err), 2);
+	assert_null(memdisk_bytes(f->disk, "segments/00000001", NULL));
+	assert_non_null(memdisk_bytes(f->disk, "segments/00000002", NULL)); /* to be written anew */
+	assert_int_equal(disk->ops->link(disk, "segments/00000002", disk, "snapshot-2"), 0);
+	assert_int_equal(segment_create(f->table, 5, 4, &f->segments[0], &err), 0);
+	assert_non_null(memdisk_bytes(f->disk, "segments/00000002", NULL)); /* but not any more */
+	assert_int_equal(disk->ops->link(disk, "segments/00000003", disk, "snapshot-3"), 0);
+	assert_false(segment_cut(s, 64));
+	(void)memdisk_bytes(f->disk, "segments/00000003", &len);
+	assert_int_equal(len, FORMAT_SEGMENT_LEN);
+	segment_put(s);
 }
 
 static void loading_refuses_what_makes_no_sense(void **state)
@@ -329,6 +369,7 @@ int main(void)
 		TEST(checkpoint_gets_the_state_of_the_freeze_and_each_change_once),
 		TEST(nothing_changed_is_nothing_to_write),
 		TEST(segments_live_as_long_as_blocks_are_there),
+		TEST(files_that_others_have_are_left_as_they_are),
 		TEST(loading_refuses_what_makes_no_sense),
 		TEST(memory_of_emptied_leaves_is_given_back),
 		TEST(readers_need_no_lock),

@@ -282,10 +282,10 @@ static void full_disk_passes_when_room_is_made(void **state)
 	struct err err;
 	unsigned refused = 0;
 
-	memdisk_capacity(f->disk, memdisk_used(f->disk) + 9 * MIB);
+	memdisk_capacity(f->disk, memdisk_used(f->disk) + 5 * MIB);
 	for (unsigned i = 0; i < 60; i++) {
 		size_t before = history_steps(f->history);
-		int r = history_write(f->history, f->store, i % 10 * 400000, 400000, &err);
+		int r = history_write(f->history, f->store, i % 12 * 400000, 400000, &err);
 
 		if (r < 0) {
 			assert_int_equal(r, -ENOSPC);
@@ -293,7 +293,7 @@ static void full_disk_passes_when_room_is_made(void **state)
 			/* Refused before anything changed: the same again, once there is room. */
 			memdisk_capacity(f->disk, memdisk_used(f->disk) + 3 * MIB);
 			assert_int_equal(history_steps(f->history), before + 1);
-			must(history_write(f->history, f->store, i % 10 * 400000, 400000, &err),
+			must(history_write(f->history, f->store, i % 12 * 400000, 400000, &err),
 			     &err);
 			refused++;
 		}
@@ -306,6 +306,27 @@ static void full_disk_passes_when_room_is_made(void **state)
 	must(history_flush(f->history, f->store, &err), &err);
 	memdisk_capacity(f->disk, 0);
 	crash_and_read(f, 5);
+	assert_true(history_is_last(f->history, 0, f->bytes, SIZE));
+}
+
+/* Overwriting needs no more room than the disk has, as long as the cleaner makes some. */
+static void overwriting_goes_on_while_there_is_dead_space(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stats stats;
+	struct err err;
+
+	memdisk_capacity(f->disk, memdisk_used(f->disk) + 10 * MIB);
+	for (unsigned i = 0; i < 150; i++) {
+		must(history_write(f->history, f->store, i * 7 % 10 * 400000, 400000, &err), &err);
+		if (i % 7 == 0)
+			must(history_flush(f->history, f->store, &err), &err);
+	}
+	store_stats(f->store, &stats);
+	assert_true(stats.cleaned_segments > 0);
+	assert_true(stats.moved_bytes > 0);
+	must(history_flush(f->history, f->store, &err), &err);
+	crash_and_read(f, 11);
 	assert_true(history_is_last(f->history, 0, f->bytes, SIZE));
 }
 
@@ -382,6 +403,7 @@ int main(void)
 		TEST(open_on_a_failing_disk_says_so_and_harms_nothing),
 		TEST(create_on_a_failing_disk_says_so),
 		TEST(full_disk_passes_when_room_is_made),
+		TEST(overwriting_goes_on_while_there_is_dead_space),
 		TEST(full_disk_still_serves_and_flushes),
 		TEST(checkpoint_without_room_fails_and_later_succeeds),
 		TEST(close_without_room_says_so_and_the_next_open_replays),

@@ -1,0 +1,399 @@
+/*
+ * The cleaner's thread: when it looks, what it does then.
+ *
+ *   state  | entered                        | it works
+ *   busy   | a user wrote or discarded      | as PACE_LOAD
+ *   idle   | nobody did for IDLE_MS         | as PACE_IDLE, until there is nothing to gain; then it sleeps
+ *   low    | the backing filesystem is low  | as PACE_LOW
+ *   hungry | a writer waits for room        | as PACE_HUNGRY
+ *
+ * Each step measures anew, so it needs to know nothing of what others did meanwhile.
+ */
+#include "cleaner.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "blockmap.h"
+#include "cleaner_move.h"
+#include "cleaner_pace.h"
+#include "disk.h"
+#include "err.h"
+#include "log.h"
+#include "secret.h"
+#include "segment.h"
+#include "store_internal.h"
+
+#define IDLE_MS	    1000u	  /* without a write: the users rest */
+#define PINNED_MS   10000u	  /* how often to look whether a snapshot has gone */
+#define PATIENCE_MS 20000u	  /* that a writer waits for room */
+#define LOOK_BYTES  (16u << 20)	  /* written since the last look */
+#define LIVE_MAX    (64ULL << 20) /* moved in one step, unless a segment is larger */
+#define CHECKPOINTS 2		  /* that neither root names a segment which died before */
+#define ROOM_SPARED (1u << 20)	  /* of what is free, for the pages of these */
+
+struct cleaner {
+	struct store *store;	     /* fixed at new */
+	struct cleaner_mover *mover; /* guarded by step_lock */
+	pthread_mutex_t step_lock;   /* one step at a time */
+	pthread_t thread;
+	bool thread_runs;
+	atomic_bool ending;
+	atomic_bool stirred;		/* a user changed something since the thread looked */
+	atomic_uint_least64_t appended; /* by users */
+	atomic_uint delay_us;
+	atomic_uint_least64_t moved, cleaned;
+	atomic_bool cleaning;
+	atomic_bool pinned;   /* something is, so that looking whether it still is makes sense */
+	pthread_mutex_t lock; /* guards the rest */
+	pthread_cond_t work;  /* for the thread */
+	pthread_cond_t room;  /* for hungry writers */
+	bool kicked;
+	bool idle;
+	bool settled;	   /* idle, and nothing is to be gained */
+	bool hungry;	   /* writers wait */
+	uint64_t freed;	   /* how often room was made */
+	uint64_t hopeless; /* how often there was none to be made */
+};
+
+/* What a step sees. */
+struct view {
+	enum pace_mode mode;
+	struct segment_info *info;
+	size_t count;
+	struct pace_log log;
+	struct pace_space space;
+	uint64_t head_off;
+	uint64_t free_bytes, all_bytes; /* of the backing filesystem */
+};
+
+static int look(struct cleaner *c, struct view *v)
+{
+	struct store *s = c->store;
+	int r = segment_table_survey(s->table, &v->info, &v->count);
+
+	if (r < 0)
+		return r;
+	v->log.segment_size = s->geometry.segment_size;
+	v->log.slot_len = s->slot_len;
+	v->log.head = log_head(s->log, &v->head_off);
+	pace_measure(v->info, v->count, segment_recycled_bytes(s->table), &v->log, &v->space);
+	if (s->disk->ops->space(s->disk, &v->free_bytes, &v->all_bytes) < 0)
+		v->free_bytes = v->all_bytes = UINT64_MAX / 2;
+	return 0;
+}
+
+static bool is_low(const struct cleaner *c, const struct view *v)
+{
+	uint64_t reserve = log_reserve_bytes(c->store->log, v->all_bytes);
+
+	return v->free_bytes < 2 * reserve;
+}
+
+/* Checkpoints, so that the segments that wait may go. True: some are gone. */
+static bool retire(struct cleaner *c)
+{
+	struct store *s = c->store;
+	uint64_t off, before;
+	uint32_t head = log_head(s->log, &off);
+	struct err err; /* a full disk passes, all else has stopped writing */
+
+	before = segment_dead_bytes(s->table, head);
+
+	for (unsigned i = 0; i < CHECKPOINTS && !atomic_load(&c->ending); i++)
+		if (store_checkpoint(s, &err) < 0)
+			break;
+	return segment_dead_bytes(s->table, head) < before;
+}
+
+/* Give back what costs nothing. True: there was something. */
+static bool give_back(struct cleaner *c, const struct view *v)
+{
+	bool any = false;
+
+	if (v->space.total <= pace_limit(&v->space, &v->log, v->mode))
+		return false;
+	any = segment_drop_recycled(c->store->table) > 0;
+	if (v->mode == PACE_IDLE)
+		log_trim(c->store->log);
+	return any;
+}
+
+static uint64_t live_of_head(const struct view *v)
+{
+	for (size_t i = 0; i < v->count; i++)
+		if (v->info[i].id == v->log.head)
+			return v->info[i].live_blocks;
+	return 0;
+}
+
+/* Clean what is to be cleaned now. 1: some segments were; 0: there is nothing to clean. */
+static int clean(struct cleaner *c, const struct view *v, struct err *err)
+{
+	uint32_t ids[PACE_PICK_MAX];
+	uint64_t most = v->free_bytes > ROOM_SPARED ? v->free_bytes - ROOM_SPARED : 0, bytes = 0;
+	uint64_t usual = v->log.segment_size > LIVE_MAX ? v->log.segment_size : LIVE_MAX;
+	size_t n;
+	int r;
+
+	if (most > usual)
+		most = usual;
+	n = pace_pick(v->info, v->count, &v->space, &v->log, v->mode, most, ids);
+	if (n == 0)
+		return 0;
+	atomic_store(&c->cleaning, true);
+	r = cleaner_move(c->mover, ids, n, &bytes, err);
+	atomic_store(&c->cleaning, false);
+	atomic_fetch_add(&c->moved, bytes);
+	if (r == 0)
+		atomic_fetch_add(&c->cleaned, n);
+	return r < 0 ? r : 1;
+}
+
+/* Seal the head when what is in it is mostly dead. 1: done. */
+static int roll(struct cleaner *c, const struct view *v, struct err *err)
+{
+	int r;
+
+	if (!pace_wants_roll(&v->log, v->head_off, live_of_head(v), v->mode))
+		return 0;
+	r = log_roll(c->store->log, err);
+	return r < 0 ? r : 1;
+}
+
+/* One step; true: room was made or the next step may make some. */
+static bool step(struct cleaner *c, enum pace_mode mode)
+{
+	struct view v = {.mode = mode};
+	struct err err; /* seen by who writes next, or passing */
+	bool more = false;
+
+	if (log_stopped(c->store->log) || look(c, &v) < 0)
+		return false;
+	if (v.mode != PACE_HUNGRY && is_low(c, &v))
+		v.mode = PACE_LOW;
+	c->pinned = v.space.pinned > 0;
+	segment_recycle_at_most(c->store->table, v.mode == PACE_LOAD ? SEGMENT_KEPT_MAX : 0);
+	atomic_store(&c->delay_us, pace_delay_us(&v.space, &v.log));
+	if (pace_wants_checkpoint(&v.space, &v.log, blockmap_dirty(c->store->map), v.mode))
+		more = retire(c);
+	if (!more && v.mode != PACE_LOAD)
+		more = give_back(c, &v);
+	if (!more)
+		more = clean(c, &v, &err) > 0 && (v.mode != PACE_HUNGRY || retire(c));
+	if (!more && v.mode != PACE_LOAD && v.space.total > pace_limit(&v.space, &v.log, v.mode))
+		more = roll(c, &v, &err) > 0;
+	free(v.info);
+	return more;
+}
+
+/* The thread. */
+
+/* Sleep for @ms (0: for ever), or until there is something to do. */
+static void sleep_locked(struct cleaner *c, unsigned ms)
+{
+	struct timespec until;
+	int r = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+	until.tv_sec += ms / 1000;
+	while (r == 0 && !atomic_load(&c->ending) && !c->kicked && !c->hungry)
+		r = ms ? pthread_cond_timedwait(&c->work, &c->lock, &until)
+		       : pthread_cond_wait(&c->work, &c->lock);
+}
+
+/* After a step that had nothing to do: until there may be something. */
+static void rest_locked(struct cleaner *c, enum pace_mode mode)
+{
+	c->settled = mode == PACE_IDLE && !atomic_load(&c->stirred);
+	if (c->settled) {
+		sleep_locked(c, c->pinned ? PINNED_MS : 0); /* a snapshot may go without a word */
+	} else {
+		atomic_store(&c->stirred, false);
+		sleep_locked(c, IDLE_MS);
+	}
+	c->settled = false;
+	c->idle = !atomic_load(&c->stirred) && !c->kicked;
+	c->kicked = false;
+}
+
+static void *run(void *arg)
+{
+	struct cleaner *c = arg;
+
+	pthread_mutex_lock(&c->lock);
+	while (!atomic_load(&c->ending)) {
+		enum pace_mode mode = c->hungry ? PACE_HUNGRY : c->idle ? PACE_IDLE : PACE_LOAD;
+		bool more;
+
+		pthread_mutex_unlock(&c->lock);
+		pthread_mutex_lock(&c->step_lock);
+		more = step(c, mode);
+		pthread_mutex_unlock(&c->step_lock);
+		pthread_mutex_lock(&c->lock);
+		if (mode == PACE_HUNGRY) { /* who then still finds no room asks anew */
+			*(more ? &c->freed : &c->hopeless) += 1;
+			c->hungry = false;
+			pthread_cond_broadcast(&c->room);
+		} else if (!more) {
+			rest_locked(c, mode);
+		} else if (atomic_load(&c->stirred)) {
+			c->idle = false;
+		}
+	}
+	c->hopeless++;
+	pthread_cond_broadcast(&c->room);
+	pthread_mutex_unlock(&c->lock);
+	secret_wipe_stack(); /* the C library keeps the stacks of ended threads */
+	return NULL;
+}
+
+int cleaner_new(struct store *store, struct cleaner **ret_cleaner, struct err *err)
+{
+	struct cleaner *c = calloc(1, sizeof(*c));
+	pthread_condattr_t monotonic;
+	int r;
+
+	if (!c)
+		return err_set(err, ENOMEM, "cleaner: out of memory");
+	c->store = store;
+	pthread_mutex_init(&c->step_lock, NULL);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->work, &monotonic);
+	pthread_cond_init(&c->room, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	r = cleaner_mover_new(store, &c->ending, &c->mover, err);
+	if (r == 0) {
+		int num = pthread_create(&c->thread, NULL, run, c);
+
+		c->thread_runs = num == 0;
+		if (num)
+			r = err_set(err, num, "cleaner: cannot start its thread: %s",
+				    strerror(num));
+	}
+	if (r < 0) {
+		cleaner_free(c);
+		return r;
+	}
+	*ret_cleaner = c;
+	return 0;
+}
+
+void cleaner_free(struct cleaner *cleaner)
+{
+	struct cleaner *c = cleaner;
+
+	if (!c)
+		return;
+	if (c->thread_runs) {
+		pthread_mutex_lock(&c->lock);
+		atomic_store(&c->ending, true);
+		pthread_cond_signal(&c->work);
+		pthread_mutex_unlock(&c->lock);
+		pthread_join(c->thread, NULL);
+	}
+	cleaner_mover_free(c->mover);
+	pthread_cond_destroy(&c->room);
+	pthread_cond_destroy(&c->work);
+	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->step_lock);
+	free(c);
+}
+
+/* What users of the store ask. */
+
+void cleaner_stir(struct cleaner *cleaner, uint64_t bytes)
+{
+	struct cleaner *c = cleaner;
+	uint64_t before;
+	bool kick;
+
+	if (!c)
+		return;
+	before = atomic_fetch_add(&c->appended, bytes);
+	kick = before / LOOK_BYTES != (before + bytes) / LOOK_BYTES;
+	if (atomic_load(&c->stirred) && !kick)
+		return;
+	atomic_store(&c->stirred, true);
+	pthread_mutex_lock(&c->lock);
+	if (kick || c->settled) {
+		c->kicked = true;
+		pthread_cond_signal(&c->work);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool cleaner_make_room(struct cleaner *cleaner)
+{
+	struct cleaner *c = cleaner;
+	struct timespec until;
+	uint64_t freed, hopeless;
+	bool made;
+	int r = 0;
+
+	if (!c)
+		return false;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+	until.tv_sec += PATIENCE_MS / 1000;
+	pthread_mutex_lock(&c->lock);
+	freed = c->freed;
+	hopeless = c->hopeless;
+	c->hungry = true;
+	pthread_cond_signal(&c->work);
+	while (r == 0 && !atomic_load(&c->ending) && c->freed == freed && c->hopeless == hopeless)
+		r = pthread_cond_timedwait(&c->room, &c->lock, &until);
+	made = c->freed != freed;
+	pthread_mutex_unlock(&c->lock);
+	return made;
+}
+
+void cleaner_slow_writer(struct cleaner *cleaner)
+{
+	unsigned us = cleaner ? atomic_load(&cleaner->delay_us) : 0;
+
+	if (us)
+		(void)usleep(us); /* a signal may end it early */
+}
+
+int cleaner_clean_all(struct cleaner *cleaner, struct err *err)
+{
+	struct cleaner *c = cleaner;
+	struct view v = {.mode = PACE_ALL};
+	uint32_t until = 0;
+	int r = 1;
+
+	pthread_mutex_lock(&c->step_lock);
+	while (r > 0) {
+		r = look(c, &v);
+		if (r < 0) {
+			(void)err_set(err, -r, "cleaner: out of memory");
+			break;
+		}
+		if (!until) { /* what is written from now on is left alone */
+			r = roll(c, &v, err);
+			until = log_head(c->store->log, &v.head_off);
+		}
+		v.log.head = until;
+		if (r >= 0)
+			r = clean(c, &v, err);
+		free(v.info);
+	}
+	pthread_mutex_unlock(&c->step_lock);
+	for (unsigned i = 0; r == 0 && i < CHECKPOINTS; i++)
+		r = store_checkpoint(c->store, err);
+	return r;
+}
+
+void cleaner_stats(struct cleaner *cleaner, struct cleaner_stats *ret_stats)
+{
+	ret_stats->moved_bytes = atomic_load(&cleaner->moved);
+	ret_stats->cleaned_segments = atomic_load(&cleaner->cleaned);
+	ret_stats->cleaning = atomic_load(&cleaner->cleaning);
+}
