@@ -137,7 +137,9 @@ gives "describe-key" "True	a key	Enabled	CUSTOMER" text describe-key --key-id "$
 gives "list-keys" 2 text list-keys --query 'length(Keys)'
 gives "list-keys in pages" 2 kms list-keys --page-size 1 --query 'length(Keys)' --output json
 gives "create-alias prints nothing" "" kms create-alias --alias-name alias/demo --target-key-id "$ID"
-gives "list-aliases" "alias/demo	$ID" text list-aliases --query 'Aliases[].[AliasName,TargetKeyId]'
+gives "list-aliases" "alias/aws/ebs	None
+alias/aws/rds	None
+alias/demo	$ID" text list-aliases --query 'Aliases[].[AliasName,TargetKeyId]'
 gives "list-aliases of another key" "" text list-aliases --key-id "$OTHER" --query 'Aliases[].AliasName'
 gives "update-alias prints nothing" "" kms update-alias --alias-name alias/demo --target-key-id "$OTHER"
 gives "alias names its new key" "$OTHER" text describe-key --key-id alias/demo --query KeyMetadata.KeyId
@@ -209,7 +211,7 @@ refuses "ARN of another region" NotFoundException "Invalid arn eu-west-1" kms de
 refuses "ARN of another account" AccessDeniedException "is not authorized to perform: kms:DescribeKey" kms describe-key --key-id arn:aws:kms:us-east-1:123456789012:key/"$ID"
 refuses "management by alias" NotFoundException "Invalid keyId 'alias/demo'" kms disable-key --key-id alias/demo
 refuses "alias without prefix" ValidationException 'Alias must start with the prefix "alias/".' kms create-alias --alias-name demo --target-key-id "$ID"
-refuses "alias of AWS" InvalidAliasNameException "" kms create-alias --alias-name alias/aws/ebs --target-key-id "$ID"
+refuses "alias of AWS" NotAuthorizedException "" kms create-alias --alias-name alias/aws/ebs --target-key-id "$ID"
 refuses "alias twice" AlreadyExistsException "An alias with the name arn:aws:kms:us-east-1:111122223333:alias/demo already exists" kms create-alias --alias-name alias/demo --target-key-id "$ID"
 refuses "generate-random too long" ValidationException "1 validation error detected: Value '1025' at 'numberOfBytes' failed to satisfy constraint: Member must have value less than or equal to 1024" kms generate-random --number-of-bytes 1025
 refuses "generate-random without size" ValidationException "NumberOfBytes is required." kms generate-random

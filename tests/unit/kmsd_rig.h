@@ -113,10 +113,10 @@ RIG_FN int rig_tear_down(void **state)
 	return 0;
 }
 
+/* @signed_headers: "host;x-amz-date;...". */
 RIG_FN void rig_sign(const struct access_key *who, struct sigv4_request *req, const char *date,
-		     char *ret)
+		     const char *headers, char *ret)
 {
-	static const char headers[] = "host;x-amz-date;x-amz-target";
 	char day[9] = "", hex[SIGV4_HEX_LEN + 1];
 	struct sigv4_scope scope = {day, "us-east-1", "kms"};
 	struct buf canonical = {.max = 65536}, to_sign = {.max = 65536};
@@ -139,16 +139,31 @@ RIG_FN void rig_sign(const struct access_key *who, struct sigv4_request *req, co
 	free(secret);
 }
 
+#define RIG_MORE_MAX 4
+
+/* Headers beside the usual ones; in order of name, all of them signed. */
+struct rig_more {
+	struct sigv4_header list[RIG_MORE_MAX];
+	size_t count;
+	const char *address; /* where the request comes from; NULL: from here */
+};
+
+RIG_FN void rig_date(const struct rig *f, char ret[32])
+{
+	time_t t = (time_t)(f->now_ms / 1000);
+	struct tm tm;
+
+	strftime(ret, 32, "%Y%m%dT%H%M%SZ", gmtime_r(&t, &tm));
+}
+
 /* The reply's status, and its body parsed (NULL: it has none), which the caller frees. */
-RIG_FN unsigned rig_send(struct rig *f, const struct access_key *who, const char *operation,
-			 const char *body, struct kms_json **ret)
+RIG_FN unsigned rig_send_more(struct rig *f, const struct access_key *who, const char *operation,
+			      const char *body, const struct rig_more *more, struct kms_json **ret)
 {
 	char target[128], authorization[1024], date[32];
-	time_t t = (time_t)(f->now_ms / 1000);
-	struct sigv4_header headers[] = {{"Host", "127.0.0.1:1"},
-					 {"X-Amz-Date", date},
-					 {"X-Amz-Target", target},
-					 {"Authorization", authorization}};
+	char list[256] = "host;x-amz-date;x-amz-target";
+	struct sigv4_header headers[4 + RIG_MORE_MAX] = {
+		{"Host", "127.0.0.1:1"}, {"X-Amz-Date", date}, {"X-Amz-Target", target}};
 	struct flow_request request = {
 		.http = {.method = "POST",
 			 .path = "/",
@@ -157,17 +172,25 @@ RIG_FN unsigned rig_send(struct rig *f, const struct access_key *who, const char
 			 .header_count = 3,
 			 .body = body,
 			 .body_len = strlen(body)},
-		.address = "127.0.0.1",
+		.address = more && more->address ? more->address : "127.0.0.1",
 	};
 	struct flow_reply reply;
 	struct err err = {0};
-	struct tm tm;
 	unsigned status;
 
-	strftime(date, sizeof(date), "%Y%m%dT%H%M%SZ", gmtime_r(&t, &tm));
+	rig_date(f, date);
 	sprintf(target, "TrentService.%s", operation);
-	rig_sign(who, &request.http, date, authorization);
-	request.http.header_count = 4;
+	for (size_t i = 0; more && i < more->count; i++) {
+		size_t n = strlen(list);
+
+		headers[request.http.header_count++] = more->list[i];
+		sprintf(list + n, ";%s", more->list[i].name);
+		for (char *p = list + n; *p; p++)
+			*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+	}
+	rig_sign(who, &request.http, date, list, authorization);
+	headers[request.http.header_count++] =
+		(struct sigv4_header){"Authorization", authorization};
 	flow_handle(&f->kmsd, &request, f->now_ms, &reply);
 	status = reply.status;
 	*ret = NULL;
@@ -175,6 +198,12 @@ RIG_FN unsigned rig_send(struct rig *f, const struct access_key *who, const char
 		assert_int_equal(kms_json_parse(reply.body, reply.body_len, ret, &err), 0);
 	flow_reply_free(&reply);
 	return status;
+}
+
+RIG_FN unsigned rig_send(struct rig *f, const struct access_key *who, const char *operation,
+			 const char *body, struct kms_json **ret)
+{
+	return rig_send_more(f, who, operation, body, NULL, ret);
 }
 
 /* What must succeed. */

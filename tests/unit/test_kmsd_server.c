@@ -404,7 +404,8 @@ static void key_is_destroyed_when_its_date_has_come(void **state)
 	refused(f, "NotFoundException", "DescribeKey", "{\"KeyId\":\"alias/doomed\"}", id, NULL);
 	refused(f, "AccessDeniedException", "Decrypt", "{\"CiphertextBlob\":\"%s\"}", blob, NULL);
 	v = call(f, "ListAliases", 200, "{}");
-	assert_int_equal(kms_json_count(kms_json_get(v, "Aliases")), 0);
+	/* What is left are those of AWS, which every account has. */
+	assert_int_equal(kms_json_count(kms_json_get(v, "Aliases")), 2);
 	kms_json_free(v);
 }
 

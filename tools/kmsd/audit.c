@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit_service.h"
 #include "call.h"
 #include "err.h"
 #include "ids.h"
@@ -68,27 +69,37 @@ int audit_time(int64_t ms, char ret[AUDIT_TIME_MAX])
 		       : -EINVAL;
 }
 
+/* The role of a session; an instance's has no name of its own. */
+static int fill_issuer(struct kms_json *issuer, const struct caller *caller)
+{
+	const struct iam_principal *p = caller->principal;
+	char id[IDS_ACCOUNT_LEN + 1 + sizeof(FORWARD_ROLE)];
+
+	(void)snprintf(id, sizeof(id), "%s:" FORWARD_ROLE, caller->account); /* fits */
+	return kms_json_set_str(issuer, "type", "Role") |
+	       kms_json_set_str(issuer, "principalId", p ? p->id : id) |
+	       kms_json_set_str(issuer, "arn", caller->issuer_arn) |
+	       kms_json_set_str(issuer, "accountId", caller->account) |
+	       kms_json_set_str(issuer, "userName", p ? p->name : FORWARD_ROLE);
+}
+
 /* Of temporary credentials: when they were made, and by which role. */
-static int put_session(struct kms_json *id, const struct caller *caller)
+static int put_session(struct kms_json *id, const struct caller *caller, int64_t issued_ms)
 {
 	struct kms_json *context = kms_json_new_object(), *issuer = kms_json_new_object();
 	struct kms_json *attributes = kms_json_new_object();
-	const struct iam_principal *p = caller->principal;
+	bool of_role = caller->kind == CALLER_ROLE || caller->kind == CALLER_INSTANCE;
 	char when[AUDIT_TIME_MAX];
-	int r = audit_time(caller->issued_ms, when);
+	int r = audit_time(issued_ms, when);
 
 	if (!context || !issuer || !attributes)
 		r = -ENOMEM;
-	if (r == 0 && caller->kind == CALLER_ROLE)
-		r = kms_json_set_str(issuer, "type", "Role") |
-		    kms_json_set_str(issuer, "principalId", p->id) |
-		    kms_json_set_str(issuer, "arn", p->arn) |
-		    kms_json_set_str(issuer, "accountId", p->account) |
-		    kms_json_set_str(issuer, "userName", p->name);
+	if (r == 0 && of_role)
+		r = fill_issuer(issuer, caller);
 	if (r == 0)
 		r = kms_json_set_str(attributes, "creationDate", when) |
 		    kms_json_set_str(attributes, "mfaAuthenticated", "false");
-	if (r == 0 && caller->kind == CALLER_ROLE)
+	if (r == 0 && of_role)
 		r = kms_json_set(context, "sessionIssuer", issuer);
 	else
 		kms_json_free(issuer);
@@ -115,28 +126,42 @@ static struct kms_json *stranger(const struct caller *caller)
 	return id;
 }
 
-static struct kms_json *identity(const struct caller *caller)
+static int fill_identity(struct kms_json *id, const struct caller *caller)
 {
-	static const char *const types[] = {
-		[CALLER_ROOT] = "Root", [CALLER_USER] = "IAMUser", [CALLER_ROLE] = "AssumedRole"};
-	struct kms_json *id = kms_json_new_object();
+	static const char *const types[] = {[CALLER_ROOT] = "Root",
+					    [CALLER_USER] = "IAMUser",
+					    [CALLER_ROLE] = "AssumedRole",
+					    [CALLER_INSTANCE] = "AssumedRole",
+					    [CALLER_SERVICE] = "AWSService"};
 	int r;
 
-	if (!id)
-		return NULL;
-	if (caller)
-		r = kms_json_set_str(id, "type", types[caller->kind]) |
-		    kms_json_set_str(id, "principalId", caller->principal_id) |
-		    kms_json_set_str(id, "arn", caller->arn) |
-		    kms_json_set_str(id, "accountId", caller->account) |
-		    kms_json_set_str(id, "accessKeyId", caller->access_key_id);
-	else
-		r = kms_json_set_str(id, "type", "Unknown") |
-		    kms_json_set_str(id, "accountId", "ANONYMOUS_PRINCIPAL");
-	if (caller && caller->kind == CALLER_USER)
+	if (!caller)
+		return kms_json_set_str(id, "type", "Unknown") |
+		       kms_json_set_str(id, "accountId", "ANONYMOUS_PRINCIPAL");
+	r = kms_json_set_str(id, "type", types[caller->kind]);
+	if (caller->kind == CALLER_SERVICE)
+		return r;
+	r |= kms_json_set_str(id, "principalId", caller->principal_id) |
+	     kms_json_set_str(id, "arn", caller->arn) |
+	     kms_json_set_str(id, "accountId", caller->account) |
+	     kms_json_set_str(id, "accessKeyId", caller->access_key_id);
+	if (caller->kind == CALLER_USER)
 		r |= kms_json_set_str(id, "userName", caller->principal->name);
-	if (caller && caller->expires_ms)
-		r |= put_session(id, caller);
+	return r;
+}
+
+static struct kms_json *identity(const struct call *call)
+{
+	const struct caller *caller = call->caller;
+	bool forwarded = call->forward.service && caller->kind != CALLER_SERVICE;
+	struct kms_json *id = kms_json_new_object();
+	int r = id ? fill_identity(id, caller) : -ENOMEM;
+
+	/* A service acts for a caller with a session that it gets for that. */
+	if (r == 0 && caller && (caller->expires_ms || forwarded))
+		r = put_session(id, caller, caller->issued_ms ? caller->issued_ms : call->now_ms);
+	if (r == 0 && call->forward.service)
+		r = audit_service_identity(id, call);
 	if (r) {
 		kms_json_free(id);
 		return NULL;
@@ -146,6 +171,12 @@ static struct kms_json *identity(const struct caller *caller)
 
 static struct kms_json *small_names(const struct kms_json *v);
 
+/* The names in an encryption context are the client's and stay as they are. */
+static struct kms_json *small_member(const char *name, const struct kms_json *v)
+{
+	return strstr(name, "EncryptionContext") ? kms_json_copy(v) : small_names(v);
+}
+
 static int put_small(const char *name, struct kms_json *value, void *arg)
 {
 	char small[64];
@@ -153,7 +184,7 @@ static int put_small(const char *name, struct kms_json *value, void *arg)
 	if (strcmp(name, "SecretAccessKey") == 0 || strcmp(name, "SessionToken") == 0)
 		return 0; /* never in a record */
 	validate_member_name(name, small);
-	return kms_json_set(arg, small, small_names(value));
+	return kms_json_set(arg, small, small_member(name, value));
 }
 
 /* A copy whose members' names begin small, without secrets. NULL: out of memory. */
@@ -184,8 +215,6 @@ static struct kms_json *small_names(const struct kms_json *v)
 static struct kms_json *parameters(const struct call *call)
 {
 	struct kms_json *out = kms_json_new_object();
-	bool kms =
-		strcmp(call->service->name, "kms") == 0; /* encryption contexts stay as they are */
 	int r = 0;
 
 	if (!out)
@@ -197,7 +226,7 @@ static struct kms_json *parameters(const struct call *call)
 		if (!v || (m->flags & MEMBER_HIDDEN))
 			continue;
 		validate_member_name(m->name, name);
-		r |= kms_json_set(out, name, kms ? kms_json_copy(v) : small_names(v));
+		r |= kms_json_set(out, name, small_member(m->name, v));
 	}
 	for (const struct member *m = call->op->members; m && m->name; m++) {
 		char name[64];
@@ -216,7 +245,7 @@ static struct kms_json *parameters(const struct call *call)
 
 static int put_parameters(struct kms_json *rec, const struct call *call, int denied)
 {
-	if (denied || !call->op || !call->caller)
+	if (denied || !call->op || !call->caller || audit_service_retires(call))
 		return kms_json_set_null(rec, "requestParameters");
 	return kms_json_set(rec, "requestParameters", parameters(call));
 }
@@ -275,16 +304,18 @@ static int put_resources(struct kms_json *rec, const struct call *call)
 	return r | kms_json_set(rec, "resources", list);
 }
 
-static int put_material(struct kms_json *rec, const struct call *call)
+static int put_additional(struct kms_json *rec, const struct call *call)
 {
+	bool retired = audit_service_retires(call);
 	struct kms_json *e;
 
-	if (!call->material_hex[0])
+	if (!call->material_hex[0] && !retired)
 		return 0;
 	e = kms_json_new_object();
 	if (!e)
 		return -ENOMEM;
-	return kms_json_set_str(e, "keyMaterialId", call->material_hex) |
+	return (retired ? kms_json_set_str(e, "grantId", call->grant_id)
+			: kms_json_set_str(e, "keyMaterialId", call->material_hex)) |
 	       kms_json_set(rec, "additionalEventData", e);
 }
 
@@ -313,6 +344,8 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 		const struct view *view, struct err *err)
 {
 	int denied = source->error_code && strcmp(source->error_code, "AccessDeniedException") == 0;
+	const char *who = audit_service_name(call); /* NULL: no service calls */
+	const char *agent = who ? who : source->user_agent;
 	char when[AUDIT_TIME_MAX];
 	int r;
 
@@ -320,16 +353,16 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 		return err_set(err, EINVAL, "audit record: time");
 	r = kms_json_set_str(rec, "eventVersion", "1.11") |
 	    kms_json_set(rec, "userIdentity",
-			 view->foreign ? stranger(call->caller) : identity(call->caller)) |
+			 view->foreign ? stranger(call->caller) : identity(call)) |
 	    kms_json_set_str(rec, "eventTime", when) |
 	    kms_json_set_str(rec, "eventSource", call->service->event_source) |
 	    kms_json_set_str(rec, "eventName", source->event_name) |
 	    kms_json_set_str(rec, "awsRegion",
 			     call->service->home ? "us-east-1" : call->place.region) |
-	    kms_json_set_str(rec, "sourceIPAddress", source->address) |
-	    kms_json_set_str(rec, "userAgent", source->user_agent ? source->user_agent : "-") |
+	    kms_json_set_str(rec, "sourceIPAddress", who ? who : source->address) |
+	    kms_json_set_str(rec, "userAgent", agent ? agent : "-") |
 	    put_error(rec, source, denied) | put_parameters(rec, call, denied) |
-	    put_response(rec, call, source->error_code != NULL) | put_material(rec, call) |
+	    put_response(rec, call, source->error_code != NULL) | put_additional(rec, call) |
 	    kms_json_set_str(rec, "requestID", source->request_id) |
 	    kms_json_set_str(rec, "eventID", view->event_id) |
 	    kms_json_set_bool(rec, "readOnly", call->op && call->op->read_only);
@@ -338,9 +371,8 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 	r |= kms_json_set_str(rec, "eventType", "AwsApiCall") |
 	     kms_json_set_bool(rec, "managementEvent", true) |
 	     kms_json_set_str(rec, "recipientAccountId", view->account) |
+	     audit_service_place(rec, call, view->shared_id) |
 	     kms_json_set_str(rec, "eventCategory", "Management");
-	if (view->shared_id)
-		r |= kms_json_set_str(rec, "sharedEventID", view->shared_id);
 	return r ? err_set(err, ENOMEM, "audit record") : 0;
 }
 

@@ -29,9 +29,9 @@ struct question {
 static struct policy_caller caller_of(const struct call *call)
 {
 	static const enum policy_caller_kind kinds[] = {
-		[CALLER_ROOT] = POLICY_CALLER_ROOT,
-		[CALLER_USER] = POLICY_CALLER_USER,
-		[CALLER_ROLE] = POLICY_CALLER_SESSION,
+		[CALLER_ROOT] = POLICY_CALLER_ROOT,	   [CALLER_USER] = POLICY_CALLER_USER,
+		[CALLER_ROLE] = POLICY_CALLER_SESSION,	   [CALLER_SERVICE] = POLICY_CALLER_SERVICE,
+		[CALLER_INSTANCE] = POLICY_CALLER_SESSION,
 	};
 	const struct caller *c = call->caller;
 	struct policy_caller caller = {
@@ -39,7 +39,7 @@ static struct policy_caller caller_of(const struct call *call)
 		.arn = c->arn,
 		.account = c->account,
 		.id = c->principal_id[0] ? c->principal_id : NULL,
-		.role_arn = c->kind == CALLER_ROLE ? c->issuer_arn : NULL,
+		.role_arn = kinds[c->kind] == POLICY_CALLER_SESSION ? c->issuer_arn : NULL,
 	};
 
 	if (c->identity) {

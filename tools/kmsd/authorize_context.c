@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "audit_service.h"
 #include "call.h"
 #include "caller.h"
 #include "kms_json.h"
@@ -44,32 +45,69 @@ static int add_principal_tags(struct policy_context *table, const struct caller 
 	return r;
 }
 
-static int add_caller(struct policy_context *table, const struct call *call)
+/* Who the caller is; of a service in its own name there is no more than its name and for whom. */
+static int add_principal(struct policy_context *table, const struct call *call)
 {
-	static const char *const types[] = {
-		[CALLER_ROOT] = "Account", [CALLER_USER] = "User", [CALLER_ROLE] = "AssumedRole"};
+	static const char *const types[] = {[CALLER_ROOT] = "Account",
+					    [CALLER_USER] = "User",
+					    [CALLER_ROLE] = "AssumedRole",
+					    [CALLER_INSTANCE] = "AssumedRole"};
 	const struct caller *c = call->caller;
-	int r = policy_context_add(table, "aws:PrincipalArn", c->issuer_arn) |
-		policy_context_add(table, "aws:PrincipalAccount", c->account) |
-		policy_context_add(table, "aws:PrincipalType", types[c->kind]) |
-		policy_context_add(table, "aws:PrincipalIsAWSService", "false") |
-		policy_context_add(table, "aws:ViaAWSService", "false") |
-		policy_context_add(table, "aws:RequestedRegion",
-				   call->service->home ? "us-east-1" : call->place.region) |
-		policy_context_add(table, "kms:CallerAccount", c->account) |
-		policy_context_add(table, "aws:SecureTransport", call->secure ? "true" : "false") |
-		add_principal_tags(table, c);
+	int r;
 
+	if (c->kind == CALLER_SERVICE)
+		return policy_context_add(table, "aws:PrincipalIsAWSService", "true") |
+		       policy_context_add(table, "aws:PrincipalServiceName", c->arn) |
+		       policy_context_add(table, "aws:SourceAccount", c->account);
+	r = policy_context_add(table, "aws:PrincipalArn", c->issuer_arn) |
+	    policy_context_add(table, "aws:PrincipalAccount", c->account) |
+	    policy_context_add(table, "aws:PrincipalType", types[c->kind]) |
+	    policy_context_add(table, "aws:PrincipalIsAWSService", "false") |
+	    add_principal_tags(table, c);
+	if (c->kind == CALLER_INSTANCE) /* AWS's guides name it both ways; one is enough */
+		r |= policy_context_add(table, "aws:PrincipalArn", c->instance_arn);
 	if (c->principal_id[0])
 		r |= policy_context_add(table, "aws:userid", c->principal_id);
 	if (c->kind == CALLER_USER && c->principal)
 		r |= policy_context_add(table, "aws:username", c->principal->name);
+	return r;
+}
+
+/* Through which service the call came; what comes so has no address that policies could see. */
+static int add_way(struct policy_context *table, const struct call *call)
+{
+	const struct forward *f = &call->forward;
+	int r;
+
+	if (!f->service) {
+		r = policy_context_add(table, "aws:ViaAWSService", "false");
+		if (call->address)
+			r |= policy_context_add(table, "aws:SourceIp", call->address);
+		if (call->user_agent)
+			r |= policy_context_add(table, "aws:UserAgent", call->user_agent);
+		return r;
+	}
+	r = policy_context_add(table, "kms:ViaService", f->principal) |
+	    policy_context_add(table, "aws:ViaAWSService", f->own ? "false" : "true") |
+	    policy_context_add(table, "aws:UserAgent", audit_service_name(call));
+	if (f->own)
+		return r;
+	return r | policy_context_add(table, "aws:CalledVia", f->source) |
+	       policy_context_add(table, "aws:CalledViaFirst", f->source) |
+	       policy_context_add(table, "aws:CalledViaLast", f->source);
+}
+
+static int add_caller(struct policy_context *table, const struct call *call)
+{
+	const struct caller *c = call->caller;
+	int r = add_principal(table, call) | add_way(table, call) |
+		policy_context_add(table, "aws:RequestedRegion",
+				   call->service->home ? "us-east-1" : call->place.region) |
+		policy_context_add(table, "kms:CallerAccount", c->account) |
+		policy_context_add(table, "aws:SecureTransport", call->secure ? "true" : "false");
+
 	if (c->expires_ms)
 		r |= policy_context_add(table, "aws:MultiFactorAuthPresent", "false");
-	if (call->address)
-		r |= policy_context_add(table, "aws:SourceIp", call->address);
-	if (call->user_agent)
-		r |= policy_context_add(table, "aws:UserAgent", call->user_agent);
 	return r;
 }
 
@@ -163,7 +201,8 @@ static int add_request(struct authorize_context *context, const struct call *cal
 	if (is_one_of(action, with_algorithm))
 		r |= policy_context_add(table, "kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
 	if (is_one_of(action, of_grants))
-		r |= policy_context_add(table, "kms:GrantIsForAWSResource", "false");
+		r |= policy_context_add(table, "kms:GrantIsForAWSResource",
+					call->forward.service ? "true" : "false");
 	if (strcmp(action, "CreateGrant") == 0)
 		r |= add_new_grant(table, call);
 	if (strcmp(action, "EnableKeyRotation") == 0) {

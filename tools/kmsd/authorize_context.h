@@ -1,8 +1,7 @@
 /*
  * The request context that policies see of a call: the keys of "AWS KMS Developer Guide, Condition
  * keys for AWS KMS" and of "IAM User Guide, AWS global condition context keys" that a request to this
- * server has. Not yet there: aws:ResourceTag, kms:ResourceAliases, kms:ReEncryptOnSameKey, and what
- * belongs to services.
+ * server has. Not yet there: aws:ResourceTag, kms:ResourceAliases, kms:ReEncryptOnSameKey.
  */
 #ifndef KMSD_AUTHORIZE_CONTEXT_H
 #define KMSD_AUTHORIZE_CONTEXT_H

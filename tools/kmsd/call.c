@@ -8,6 +8,7 @@
 #include "err.h"
 #include "fault.h"
 #include "keyring.h"
+#include "managed.h"
 #include "kms_json.h"
 
 const char *call_text(const struct call *call, const char *name)
@@ -66,6 +67,14 @@ int call_find_key(struct call *call, const char *text, const char *action, struc
 	if (foreign && !call->op->cross_account)
 		return foreign_denied(call, action, err);
 	r = keyring_find(call->kmsd->ring, place, &ref, call->now_ms, ret_key, err);
+	if (r < 0 && ref.alias && !foreign && fault_is(err, FAULT_NOT_FOUND)) {
+		int made = managed_make(call, ref.name, err);
+
+		if (made != 0)
+			r = made < 0 ? made
+				     : keyring_find(call->kmsd->ring, place, &ref, call->now_ms,
+						    ret_key, err);
+	}
 	if (r < 0 && fault_is(err, FAULT_NOT_FOUND) && foreign)
 		return foreign_denied(call, action, err);
 	if (r == 0)

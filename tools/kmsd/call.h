@@ -13,6 +13,7 @@
 #include "authorize.h"
 #include "bytes.h"
 #include "caller.h"
+#include "forward.h"
 #include "keyref.h"
 #include "keystate.h"
 #include "store.h"
@@ -36,6 +37,7 @@ struct kmsd {
 	struct audit *audit;
 	struct events *events;	   /* NULL: no index of the audit trail */
 	struct calendar *calendar; /* NULL: real time */
+	const char *service_file;  /* path of the service credential; NULL: nobody is told */
 };
 
 struct call;
@@ -67,6 +69,7 @@ struct call {
 	const struct operation *op;
 	const struct caller *caller;
 	struct keyref_place place; /* the caller's account, the region that it signed for */
+	struct forward forward;	   /* whether a service calls */
 	const struct kms_json *input;
 	struct kms_json *output; /* an object; left empty, the reply has no body */
 	int64_t now_ms;
@@ -82,6 +85,7 @@ struct call {
 	unsigned resource_count;
 	char material_hex[2 * CIPHERTEXT_MATERIAL_LEN + 1];
 	struct kms_json *response_elements; /* NULL: as the row's kind has it */
+	char grant_id[GRANT_ID_LEN + 1];    /* of the grant that ended; "": none did */
 };
 
 /* A member of the input that was validated; NULL or the default when it is absent. */

@@ -9,8 +9,10 @@
 #include <openssl/crypto.h>
 
 #include "err.h"
+#include "forward.h"
 #include "identity.h"
 #include "secret.h"
+#include "service_proof.h"
 #include "session.h"
 
 #define SIGNERS_MAX 256 /* callers with their policies, read whole */
@@ -104,6 +106,8 @@ static void fill_names(struct caller *c)
 {
 	const struct iam_principal *p = c->principal;
 
+	if (c->kind == CALLER_SERVICE)
+		return; /* forward_take() learns which one it is */
 	if (!p) {
 		(void)snprintf(c->arn, sizeof(c->arn), "arn:aws:iam::%s:root", c->account);
 		(void)snprintf(c->principal_id, sizeof(c->principal_id), "%s", c->account);
@@ -132,14 +136,19 @@ static int find_principal(struct callers *callers, struct caller *c, const char 
 	return r;
 }
 
-/* A long-lived key: of a user, or else of the root user. */
+/* A long-lived key: of the services, of a user, or else of the root user. */
 static int load_lasting(struct callers *callers, struct caller *c, struct secret **ret_secret,
 			struct err *err)
 {
 	AUTO(cached_putp) struct access_key *root = NULL;
 	struct iam_access_key key;
-	int r = store_iam_load_key(callers->store, c->access_key_id, &key, ret_secret, err);
+	int r;
 
+	if (strcmp(c->access_key_id, SERVICE_ACCESS_KEY) == 0) {
+		c->kind = CALLER_SERVICE;
+		return forward_secret(store_rootkey(callers->store), ret_secret, err);
+	}
+	r = store_iam_load_key(callers->store, c->access_key_id, &key, ret_secret, err);
 	if (r == 0 && !key.active)
 		return err_set(err, ENOKEY, "access key is not active");
 	if (r == 0) {
@@ -293,4 +302,51 @@ int callers_issue(struct callers *callers, struct session *session, char **ret_t
 		  struct err *err)
 {
 	return sessions_issue(callers->sessions, session, ret_token, err);
+}
+
+static struct caller *acting(enum caller_kind kind, const char *account,
+			     const struct caller *signer)
+{
+	struct caller *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->cached.free = caller_free;
+	atomic_init(&c->cached.refs, 1);
+	c->kind = kind;
+	(void)snprintf(c->account, sizeof(c->account), "%s", account); /* 12 digits */
+	memcpy(c->access_key_id, signer->access_key_id, sizeof(c->access_key_id));
+	return c;
+}
+
+struct caller *caller_of_service(const char *account, const char *name, const struct caller *signer)
+{
+	struct caller *c = acting(CALLER_SERVICE, account, signer);
+
+	if (c) {
+		(void)snprintf(c->arn, sizeof(c->arn), "%s", name); /* FORWARD_NAME_MAX */
+		memcpy(c->issuer_arn, c->arn, sizeof(c->issuer_arn));
+	}
+	return c;
+}
+
+struct caller *caller_of_instance(const char *account, const char *instance,
+				  const struct caller *signer, int64_t now_ms)
+{
+	struct caller *c = acting(CALLER_INSTANCE, account, signer);
+
+	if (!c)
+		return NULL;
+	c->issued_ms = now_ms;
+	/* What follows fits: an instance's id is short. */
+	(void)snprintf(c->session_name, sizeof(c->session_name), "%s", instance);
+	(void)snprintf(c->arn, sizeof(c->arn), "arn:aws:sts::%s:assumed-role/" FORWARD_ROLE "/%s",
+		       account, instance);
+	(void)snprintf(c->issuer_arn, sizeof(c->issuer_arn), "arn:aws:iam::%s:role/" FORWARD_ROLE,
+		       account);
+	(void)snprintf(c->instance_arn, sizeof(c->instance_arn),
+		       "arn:aws:iam::%s:role/" FORWARD_ROLE "/%s", account, instance);
+	(void)snprintf(c->principal_id, sizeof(c->principal_id), "%s:" FORWARD_ROLE ":%s", account,
+		       instance);
+	return c;
 }

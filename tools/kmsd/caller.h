@@ -17,7 +17,13 @@ struct session;
 #define CALLER_SESSION_MAX 64
 #define CALLER_ID_MAX	   (IDS_UNIQUE_LEN + 1 + CALLER_SESSION_MAX)
 
-enum caller_kind { CALLER_ROOT, CALLER_USER, CALLER_ROLE };
+enum caller_kind {
+	CALLER_ROOT,
+	CALLER_USER,
+	CALLER_ROLE,
+	CALLER_SERVICE,	 /* of AWS, in its own name; until it says which, who signed with its key */
+	CALLER_INSTANCE, /* the identity of an EC2 instance, by which EBS acts for it */
+};
 
 /*
  * Someone who may call, as of the IAM generation it was read at; never changed, shared by counting.
@@ -30,8 +36,9 @@ struct caller {
 	struct cached cached;
 	enum caller_kind kind;
 	char account[IDS_ACCOUNT_LEN + 1];
-	char arn[IAM_ARN_MAX];	      /* as AccessDenied and GetCallerIdentity say it */
-	char issuer_arn[IAM_ARN_MAX]; /* of a session its role's, else arn: aws:PrincipalArn */
+	char arn[IAM_ARN_MAX];		/* as AccessDenied and GetCallerIdentity say it */
+	char issuer_arn[IAM_ARN_MAX];	/* of a session its role's, else arn: aws:PrincipalArn */
+	char instance_arn[IAM_ARN_MAX]; /* of an instance: its role with its id, "" for others */
 	char principal_id[CALLER_ID_MAX + 1]; /* ACCOUNT, "AIDA...", "AROA...:SESSION" */
 	char access_key_id[IDS_ACCESS_KEY_LEN + 1];
 	char session_name[CALLER_SESSION_MAX + 1]; /* of a role's session, else "" */
@@ -64,6 +71,15 @@ void callers_free(struct callers *callers);
 int callers_signer(struct callers *callers, const char *access_key_id, const char *token,
 		   const struct sigv4_scope *scope, int64_t now_ms, struct signer **ret_signer,
 		   struct err *err);
+
+/*
+ * Who acts when a service calls in its own name (forward.h), having signed as @signer: the service's
+ * principal @name, or an instance of @account. NULL: out of memory. The caller puts it back.
+ */
+struct caller *caller_of_service(const char *account, const char *name,
+				 const struct caller *signer);
+struct caller *caller_of_instance(const char *account, const char *instance,
+				  const struct caller *signer, int64_t now_ms);
 
 /* Make temporary credentials (session.h). The caller wipes and frees *@ret_token. */
 int callers_issue(struct callers *callers, struct session *session, char **ret_token,

@@ -14,8 +14,7 @@
 #include "secret.h"
 #include "store.h"
 
-#define LOCK_NAME	 "lock"
-#define CREDENTIALS_TEMP DATADIR_CREDENTIALS ".new"
+#define LOCK_NAME "lock"
 
 /* The descriptor stays open: the lock lives as long as the process, however that ends. */
 static int lock(int dir_fd, struct err *err)
@@ -61,18 +60,20 @@ int datadir_add_credentials(struct buf *text, const char *profile, const struct 
 	return r ? r : buf_append(text, "\n", 1);
 }
 
-int datadir_write_credentials(int dir_fd, const struct buf *text, struct err *err)
+int datadir_write(int dir_fd, const char *name, const struct buf *text, struct err *err)
 {
+	char temp[64];
 	int fd, r = 0;
 
-	fd = openat(dir_fd, CREDENTIALS_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	(void)snprintf(temp, sizeof(temp), "%s.new", name); /* ours are short */
+	fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return err_set(err, errno, "'" CREDENTIALS_TEMP "': %s", strerror(errno));
+		return err_set(err, errno, "'%s': %s", temp, strerror(errno));
 	if (write(fd, text->bytes, text->len) != (ssize_t)text->len || fsync(fd) < 0)
 		r = -(errno ? errno : EIO);
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
-	if (r == 0 && renameat(dir_fd, CREDENTIALS_TEMP, dir_fd, DATADIR_CREDENTIALS) < 0)
+	if (r == 0 && renameat(dir_fd, temp, dir_fd, name) < 0)
 		r = -errno;
-	return r < 0 ? err_set(err, -r, "'" DATADIR_CREDENTIALS "': %s", strerror(-r)) : 0;
+	return r < 0 ? err_set(err, -r, "'%s': %s", name, strerror(-r)) : 0;
 }

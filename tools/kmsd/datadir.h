@@ -17,7 +17,7 @@ int datadir_open(const char *path, int *ret_fd, struct err *err);
 /* Append an access key as a profile of AWS's shared credentials file; 0 or the error of buf_append(). */
 int datadir_add_credentials(struct buf *text, const char *profile, const struct access_key *key);
 
-/* Replace DATADIR_CREDENTIALS (0600) by @text. */
-int datadir_write_credentials(int dir_fd, const struct buf *text, struct err *err);
+/* Replace the file @name (0600) by @text. */
+int datadir_write(int dir_fd, const char *name, const struct buf *text, struct err *err);
 
 #endif

@@ -46,6 +46,7 @@ static const struct {
 	[FAULT_MISSING_TOKEN] = {"MissingAuthenticationTokenException", 400, false},
 	[FAULT_NEXT_TOKEN] = {"InvalidNextTokenException", 400, false},
 	[FAULT_NO_SUCH_ENTITY] = {"NoSuchEntityException", 400, false},
+	[FAULT_NOT_AUTHORIZED] = {"NotAuthorizedException", 400, false},
 	[FAULT_NOT_FOUND] = {"NotFoundException", 400, false},
 	[FAULT_PACKED_POLICY] = {"PackedPolicyTooLargeException", 400, false},
 	[FAULT_REQUEST_TIMEOUT] = {"RequestTimeoutException", 408, false},

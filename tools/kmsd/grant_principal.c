@@ -4,6 +4,7 @@
 
 #include "err.h"
 #include "fault.h"
+#include "forward.h"
 #include "grant.h"
 
 static bool is_account_id(const char *text)
@@ -43,6 +44,8 @@ static bool is_principal_arn(const char *text)
 	if (sscanf(text, "arn:aws:%3[a-z]::%12[0-9]:%n", service, account, &end) != 2 || end < 0 ||
 	    !is_account_id(account))
 		return false;
+	if (forward_is_instance(text))
+		return true;
 	text += end;
 	if (strcmp(service, "iam") == 0)
 		return strcmp(text, "root") == 0 ||

@@ -111,6 +111,14 @@ bool ids_account_valid(const char *text)
 	return strlen(text) == IDS_ACCOUNT_LEN && strspn(text, "0123456789") == IDS_ACCOUNT_LEN;
 }
 
+bool ids_instance_valid(const char *text)
+{
+	size_t n = strlen(text);
+
+	return (n == 10 || n == 19) && strncmp(text, "i-", 2) == 0 &&
+	       strspn(text + 2, "0123456789abcdef") == n - 2;
+}
+
 bool ids_region_valid(const char *text)
 {
 	size_t n = strlen(text);

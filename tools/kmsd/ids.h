@@ -38,6 +38,9 @@ int ids_secret_key(char ret_text[IDS_SECRET_KEY_LEN + 1], struct err *err);
 /* Twelve digits. */
 bool ids_account_valid(const char *text);
 
+/* "i-" and 8 or 17 lower-case hex digits. */
+bool ids_instance_valid(const char *text);
+
 /* Lower-case letters, digits, dashes; 2 to 31 characters. */
 bool ids_region_valid(const char *text);
 

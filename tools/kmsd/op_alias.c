@@ -6,6 +6,7 @@
 #include "err.h"
 #include "fault.h"
 #include "kms_json.h"
+#include "managed.h"
 #include "operations.h"
 #include "secret.h"
 
@@ -22,9 +23,8 @@ static int check_name(const char *name, struct err *err)
 	if (strchr(name, ':') || !name[strlen(PREFIX)])
 		return fault_set(err, FAULT_VALIDATION,
 				 "%s contains invalid characters for an alias", name);
-	if (strncmp(name, PREFIX "aws/", strlen(PREFIX "aws/")) == 0)
-		return fault_set(err, FAULT_INVALID_ALIAS_NAME,
-				 "The prefix alias/aws/ is reserved for AWS managed keys");
+	if (strncmp(name, MANAGED_PREFIX, strlen(MANAGED_PREFIX)) == 0)
+		return fault_set(err, FAULT_NOT_AUTHORIZED, NULL);
 	return 0;
 }
 
@@ -113,16 +113,18 @@ struct listing {
 	struct kms_json *aliases;
 	size_t limit, count;
 	char last[KEYREF_ALIAS_MAX + 1];
+	const char *after; /* what is listed stands behind it */
+	size_t managed;	   /* how many of the managed keys' aliases were passed */
 };
 
-static int list_alias(const struct store_alias *alias, void *arg)
+/* @alias->key_id NULL: of a managed key that was never needed, so that there is none yet. */
+static int add_alias(struct listing *l, const struct store_alias *alias)
 {
-	struct listing *l = arg;
 	char arn[KEYREF_ARN_MAX];
 	struct kms_json *entry;
 	int r;
 
-	if (l->count++ == l->limit)
+	if (l->count++ >= l->limit)
 		return 0; /* there is one more: that is all we want to know */
 	keyref_alias_arn(&l->call->place, alias->name, arn);
 	(void)snprintf(l->last, sizeof(l->last), "%s", alias->name); /* as validated */
@@ -130,17 +132,51 @@ static int list_alias(const struct store_alias *alias, void *arg)
 	if (!entry)
 		return -ENOMEM;
 	r = kms_json_set_str(entry, "AliasName", alias->name) |
-	    kms_json_set_str(entry, "AliasArn", arn) |
-	    kms_json_set_str(entry, "TargetKeyId", alias->key_id) |
-	    kms_json_set_double(entry, "CreationDate", (double)alias->created_ms / 1000) |
-	    kms_json_set_double(entry, "LastUpdatedDate", (double)alias->updated_ms / 1000);
+	    kms_json_set_str(entry, "AliasArn", arn);
+	if (alias->key_id)
+		r |= kms_json_set_str(entry, "TargetKeyId", alias->key_id) |
+		     kms_json_set_double(entry, "CreationDate", (double)alias->created_ms / 1000) |
+		     kms_json_set_double(entry, "LastUpdatedDate",
+					 (double)alias->updated_ms / 1000);
 	return r | kms_json_add(l->aliases, entry) ? -ENOMEM : 0;
+}
+
+/* Managed keys' aliases that stand before @name (NULL: all that are left) and have no key. */
+static int list_managed(struct listing *l, const char *name)
+{
+	const char *alias;
+	int r = 0, order;
+
+	while (r == 0 && (alias = managed_alias(l->managed))) {
+		order = name ? strcmp(alias, name) : -1;
+		if (order > 0)
+			break;
+		l->managed++;
+		if (order < 0 && strcmp(alias, l->after) > 0)
+			r = add_alias(l, &(struct store_alias){.name = alias});
+	}
+	return r;
+}
+
+static int list_alias(const struct store_alias *alias, void *arg)
+{
+	struct listing *l = arg;
+	int r = list_managed(l, alias->name);
+
+	return r ? r : add_alias(l, alias);
+}
+
+static int list_one(const struct store_alias *alias, void *arg)
+{
+	return add_alias(arg, alias);
 }
 
 int op_list_aliases(struct call *call, struct err *err)
 {
 	const char *marker = call_text(call, "Marker"), *of = call_text(call, "KeyId");
-	struct listing l = {.call = call, .limit = (size_t)call_number(call, "Limit", 50)};
+	struct listing l = {.call = call,
+			    .limit = (size_t)call_number(call, "Limit", 50),
+			    .after = marker ? marker : ""};
 	AUTO(cached_putp) struct key *key = NULL;
 	int r = of ? call_find_key(call, of, call->op->name, &key, err) : 0;
 
@@ -151,8 +187,10 @@ int op_list_aliases(struct call *call, struct err *err)
 		return fault_set(err, FAULT_INVALID_MARKER, "Invalid marker");
 	l.aliases = kms_json_new_array();
 	r = l.aliases ? store_each_alias(call->kmsd->store, &call->place, key ? key->id : NULL,
-					 marker ? marker : "", l.limit + 1, list_alias, &l, err)
+					 l.after, l.limit + 1, key ? list_one : list_alias, &l, err)
 		      : err_set(err, ENOMEM, "list of aliases");
+	if (r >= 0 && !key && list_managed(&l, NULL) < 0)
+		r = err_set(err, ENOMEM, "list of aliases");
 	if (r < 0) {
 		kms_json_free(l.aliases);
 		return r;

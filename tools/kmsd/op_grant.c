@@ -114,7 +114,7 @@ static int bind(const struct call *call, const char *text, struct policy_princip
 		struct err *err)
 {
 	const struct policy_resolver resolver = principals_of(call->kmsd);
-	int r = grant_check_principal(text, false, err);
+	int r = grant_check_principal(text, forward_may_name(call, text), err);
 
 	r = r ? r : policy_principal_read_grantee(text, &resolver, ret, err);
 	return r == -EINVAL ? fault_set(err, FAULT_INVALID_ARN, "ARN is not valid: %s", text) : r;
@@ -136,6 +136,7 @@ int op_create_grant(struct call *call, struct err *err)
 	};
 	int r = call_new_permit(call, &wanted.permit, &pairs, err);
 
+	r = r ? r : forward_check_grant(call, wanted.grantee, retiring, err);
 	r = r ? r : bind(call, wanted.grantee, &grantee, err);
 	r = r || !retiring ? r : bind(call, retiring, &retirer, err);
 	r = r ? r : check_operations(call, err);

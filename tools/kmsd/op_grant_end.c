@@ -32,6 +32,8 @@ static int end(struct call *call, const struct grant *grant, struct err *err)
 	int r = call_dry_run(call, err);
 
 	r = r ? r : grants_delete(keyring_grants(call->kmsd->ring), grant, err);
+	if (r == 0)
+		memcpy(call->grant_id, grant->id, sizeof(call->grant_id));
 	return r == -ENOENT ? not_found(grant->id, err) : r;
 }
 

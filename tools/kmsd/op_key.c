@@ -7,6 +7,7 @@
 #include "err.h"
 #include "fault.h"
 #include "kms_json.h"
+#include "managed.h"
 #include "operations.h"
 #include "secret.h"
 
@@ -27,7 +28,7 @@ static struct kms_json *one_string(const char *text)
 	return arr;
 }
 
-static struct kms_json *metadata(const struct key *key)
+static struct kms_json *metadata(const struct key *key, bool managed)
 {
 	struct kms_json *m = kms_json_new_object();
 	int r;
@@ -42,7 +43,7 @@ static struct kms_json *metadata(const struct key *key)
 	    kms_json_set_str(m, "KeyUsage", "ENCRYPT_DECRYPT") |
 	    kms_json_set_str(m, "KeyState", keystate_name(key->state)) |
 	    kms_json_set_str(m, "Origin", "AWS_KMS") |
-	    kms_json_set_str(m, "KeyManager", "CUSTOMER") |
+	    kms_json_set_str(m, "KeyManager", managed ? "AWS" : "CUSTOMER") |
 	    kms_json_set_str(m, "CustomerMasterKeySpec", "SYMMETRIC_DEFAULT") |
 	    kms_json_set_str(m, "KeySpec", "SYMMETRIC_DEFAULT") |
 	    kms_json_set(m, "EncryptionAlgorithms", one_string("SYMMETRIC_DEFAULT")) |
@@ -100,7 +101,7 @@ static int audit_metadata(const char *name, struct kms_json *value, void *arg)
 
 static int fill_created(struct call *call, const struct key *key, struct err *err)
 {
-	struct kms_json *m = metadata(key), *copy = kms_json_new_object();
+	struct kms_json *m = metadata(key, false), *copy = kms_json_new_object();
 	int r = copy && m ? kms_json_each(m, audit_metadata, copy) : -ENOMEM;
 
 	call->response_elements = kms_json_new_object();
@@ -149,7 +150,12 @@ int op_create_key(struct call *call, struct err *err)
 
 int op_describe_key(struct call *call, struct err *err)
 {
-	return call_filled(kms_json_set(call->output, "KeyMetadata", metadata(call->key)), err);
+	int managed = managed_is(call, call->key, err);
+
+	if (managed < 0)
+		return managed;
+	return call_filled(kms_json_set(call->output, "KeyMetadata", metadata(call->key, managed)),
+			   err);
 }
 
 struct listing {

@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "err.h"
+#include "forward.h"
 #include "secret.h"
 
 #define ACCOUNT_AT (sizeof("arn:aws:iam::") - 1)
@@ -46,6 +47,11 @@ static int resolve(void *arg, const char *arn, char ret_id[POLICY_ID_MAX], struc
 	memcpy(account, arn + ACCOUNT_AT, IDS_ACCOUNT_LEN);
 	account[IDS_ACCOUNT_LEN] = '\0';
 	rest = arn + ACCOUNT_AT + IDS_ACCOUNT_LEN + 1;
+	if (forward_is_instance(arn)) { /* any: it has no credentials that leave the service */
+		(void)snprintf(ret_id, POLICY_ID_MAX, "%s:" FORWARD_ROLE ":%s", account,
+			       strrchr(rest, '/') + 1); /* fits */
+		return 0;
+	}
 	if (strcmp(rest, "root") == 0) {
 		(void)snprintf(ret_id, POLICY_ID_MAX, "%s", account); /* fits */
 		return 0;

@@ -2,7 +2,9 @@
 #include "server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "audit.h"
@@ -15,15 +17,18 @@
 #include "err.h"
 #include "events.h"
 #include "flow.h"
+#include "forward.h"
 #include "key_events.h"
-#include "secret.h"
 #include "keyring.h"
+#include "secret.h"
+#include "service_proof.h"
 #include "usage.h"
 
 struct server {
 	int dir_fd;
 	struct kmsd kmsd;
 	struct access_key *root_key;
+	char *service_file; /* owned */
 	struct http_server *http;
 	uint16_t port;
 	struct control *control;
@@ -103,9 +108,22 @@ static int open_accounts(struct server *s, const struct server_config *config, s
 		}
 	}
 	r = r ? r : store_each_account(c.store, add_account, &c, err);
-	r = r ? r : datadir_write_credentials(s->dir_fd, &c.text, err);
+	r = r ? r : datadir_write(s->dir_fd, DATADIR_CREDENTIALS, &c.text, err);
 	buf_free(&c.text);
 	return r;
+}
+
+/* The service credential is written, and clients are told where. */
+static int open_services(struct server *s, const char *data_dir, struct err *err)
+{
+	AUTO(freep) char *dir = realpath(data_dir, NULL);
+
+	if (!dir || asprintf(&s->service_file, "%s/" SERVICE_FILE, dir) < 0) {
+		s->service_file = NULL;
+		return err_set(err, errno, "'" SERVICE_FILE "': %s", strerror(errno));
+	}
+	s->kmsd.service_file = s->service_file;
+	return forward_write_credentials(s->dir_fd, store_rootkey(s->kmsd.store), err);
 }
 
 static int open_parts(struct server *s, const struct server_config *config, struct err *err)
@@ -127,6 +145,7 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	r = r ? r : callers_new(k->store, &k->callers, err);
 	r = r ? r : control_new(k, tick, s, &s->control, err);
 	r = r ? r : open_accounts(s, config, err);
+	r = r ? r : open_services(s, config->data_dir, err);
 	return r < 0 ? err_prefix(err, "data directory '%s'", config->data_dir) : 0;
 }
 
@@ -166,6 +185,7 @@ void server_stop(struct server *server)
 	audit_close(server->kmsd.audit);
 	store_close(server->kmsd.store);
 	calendar_close(server->kmsd.calendar);
+	free(server->service_file);
 	if (server->dir_fd >= 0)
 		(void)close(server->dir_fd); /* only a directory */
 	free(server);

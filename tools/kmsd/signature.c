@@ -198,7 +198,7 @@ static int compare(const struct sigv4_request *req, const struct sigv4_authoriza
 
 /*
  * An x-amz- header that is not signed could be changed on the way, the target among them ("AWS Signature
- * Version 4", create a canonical request: host and any x-amz-* headers must be signed).
+ * Version 4", create a canonical request: host and any x-amz-* headers must be signed). So are ours.
  */
 static int check_signed_headers(const struct sigv4_request *req, const char *list, struct err *err)
 {
@@ -211,7 +211,7 @@ static int check_signed_headers(const struct sigv4_request *req, const char *lis
 		const char *given = req->headers[i].name;
 		size_t n = strlen(given);
 
-		if (strncasecmp(given, "x-amz-", 6) != 0)
+		if (strncasecmp(given, "x-amz-", 6) != 0 && strncasecmp(given, "x-kmsd-", 7) != 0)
 			continue;
 		for (size_t k = 0; k <= n && k < sizeof(name); k++)
 			name[k] = (char)tolower((unsigned char)given[k]);

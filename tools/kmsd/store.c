@@ -103,8 +103,8 @@ static const char *const migrations[] = {
 
 static const char *const statements[STMT_COUNT] = {
 	[STMT_KEY_INSERT] = "INSERT INTO keys (account, region, key_id, state, description, policy,"
-			    " material_id, created_ms, policy_ids)"
-			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+			    " material_id, created_ms, policy_ids, rotation_days, rotation_next_ms)"
+			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[STMT_KEY_LOAD] =
 		"SELECT state, description, material_id, created_ms, deletion_ms, rotation_days,"
 		" rotation_next_ms, on_demand_ms FROM keys WHERE " OF_KEY,

@@ -92,10 +92,15 @@ struct store_new_key {
 	const char *policy_ids; /* policy_bound.h; NULL: none */
 	const struct store_tag *tags;
 	size_t tag_count;
+	struct key_rotation rotation;
+	const char *alias; /* to make with it; NULL: none */
 	int64_t now_ms;
 };
 
-/* Make an enabled symmetric key with new material. The caller puts *@ret_key back. */
+/*
+ * Make an enabled symmetric key with new material, all at once. The caller puts *@ret_key back. -EEXIST:
+ * the alias is there already.
+ */
 int store_create_key(struct store *store, const struct store_new_key *wanted, struct key **ret_key,
 		     struct err *err);
 

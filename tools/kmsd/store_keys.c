@@ -90,17 +90,32 @@ int store_insert_material(struct store *store, const struct key *key,
 	return r < 0 ? r : 0;
 }
 
-static int insert_key(struct store *store, const struct store_new_key *wanted,
-		      const struct key *key, struct err *err)
+static int insert_names(struct store *store, const struct store_new_key *wanted,
+			const struct key *key, struct err *err)
 {
-	struct sql_blob id = {key->material_id, CIPHERTEXT_MATERIAL_LEN};
-	int r = sql_run(store->writer, STMT_KEY_INSERT, err, "ttttttbit", key->account, key->region,
-			key->id, keystate_name(key->state), key->description, wanted->policy, &id,
-			key->created_ms, wanted->policy_ids ? wanted->policy_ids : "");
+	int r = 0;
 
 	for (size_t i = 0; i < wanted->tag_count && r >= 0; i++)
 		r = sql_run(store->writer, STMT_TAG_INSERT, err, "ttttt", key->account, key->region,
 			    key->id, wanted->tags[i].key, wanted->tags[i].value);
+	if (r < 0 || !wanted->alias)
+		return r;
+	r = sql_run(store->writer, STMT_ALIAS_INSERT, err, "ttttii", key->account, key->region,
+		    wanted->alias, key->id, wanted->now_ms, wanted->now_ms);
+	return r == 0 ? err_set(err, EEXIST, "'%s' exists", wanted->alias) : r;
+}
+
+static int insert_key(struct store *store, const struct store_new_key *wanted,
+		      const struct key *key, struct err *err)
+{
+	struct sql_blob id = {key->material_id, CIPHERTEXT_MATERIAL_LEN};
+	int r = sql_run(store->writer, STMT_KEY_INSERT, err, "ttttttbitii", key->account,
+			key->region, key->id, keystate_name(key->state), key->description,
+			wanted->policy, &id, key->created_ms,
+			wanted->policy_ids ? wanted->policy_ids : "", (int64_t)key->rotation.days,
+			key->rotation.next_ms);
+
+	r = r < 0 ? r : insert_names(store, wanted, key, err);
 	return r < 0 ? r
 		     : store_insert_material(store, key, key->material_id, "", wanted->now_ms, err);
 }
@@ -121,6 +136,7 @@ int store_create_key(struct store *store, const struct store_new_key *wanted, st
 		return r;
 	key->state = KEY_STATE_ENABLED;
 	key->created_ms = wanted->now_ms;
+	key->rotation = wanted->rotation;
 	sql_lock(store->writer);
 	r = store_begin(store, err);
 	if (r == 0)
