@@ -7,16 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-struct keywatch_config keywatch_config_default(void)
-{
-	return (struct keywatch_config){
-		.reaction = KEYWATCH_HANG,
-		.check_interval_ms = 60 * 1000,
-		.kms_outage_grace_ms = 15 * 60 * 1000,
-		.terminal_after_ms = 7 * 24 * 60 * 60 * 1000ULL,
-	};
-}
-
 static const char *const state_names[KEYWATCH_STATES] = {
 	[KEYWATCH_AVAILABLE] = "available",
 	[KEYWATCH_WARNED] = "warned",
@@ -87,6 +77,12 @@ struct keywatch keywatch_begin(const struct keywatch_config *config, uint64_t no
 	};
 }
 
+uint64_t keywatch_terminal(const struct keywatch_config *config, const struct keywatch *watch)
+{
+	return watch->state == KEYWATCH_INACCESSIBLE_RECOVERABLE ? terminal_at(config, watch)
+								 : KEYWATCH_NEVER;
+}
+
 bool keywatch_can_start(const struct keywatch *watch)
 {
 	return watch->state == KEYWATCH_INACCESSIBLE_RECOVERABLE ||
@@ -121,8 +117,13 @@ static void enter(struct keywatch *w, enum keywatch_state state, uint64_t now)
 /* The wait after the nth check in a row without an answer: doubling, the later half of it random. */
 static uint64_t retry_delay(const struct keywatch_config *c, uint32_t nth, uint32_t random)
 {
-	uint64_t max = KEYWATCH_RETRY_MAX_MS, delay = KEYWATCH_RETRY_MIN_MS;
+	uint32_t scale = c->time_scale ? c->time_scale : 1;
+	uint64_t max = KEYWATCH_RETRY_MAX_MS / scale, delay = KEYWATCH_RETRY_MIN_MS / scale;
 
+	if (delay < KEYWATCH_RETRY_FLOOR_MS)
+		delay = KEYWATCH_RETRY_FLOOR_MS;
+	if (max < delay)
+		max = delay;
 	if (c->check_interval_ms > max)
 		max = c->check_interval_ms;
 	while (--nth > 0 && delay < max)

@@ -34,19 +34,15 @@ struct keywatch_config {
 	bool recover_manually;
 	uint64_t recover_delay_ms;  /* from the first good check to STARTING */
 	uint64_t terminal_after_ms; /* in INACCESSIBLE_RECOVERABLE; 0: never */
+	uint32_t time_scale;	    /* the waits between retries are divided by it; 0: as 1 */
 };
-
-/*
- * Defaults for kmsvol mount: hang, a check a minute, no grace, 15 minutes for an outage of KMS, 7 days
- * without the key until it is given up.
- */
-struct keywatch_config keywatch_config_default(void);
 
 #define KEYWATCH_NEVER UINT64_MAX
 
-/* Limits of the wait after a check that told nothing (a time-out, a throttle, ...). */
-#define KEYWATCH_RETRY_MIN_MS 1000
-#define KEYWATCH_RETRY_MAX_MS 10000 /* or the check interval, when that is longer */
+/* Limits of the wait after a check that told nothing (a time-out, a throttle, ...), in real time. */
+#define KEYWATCH_RETRY_MIN_MS	1000
+#define KEYWATCH_RETRY_MAX_MS	10000 /* or the check interval, when that is longer */
+#define KEYWATCH_RETRY_FLOOR_MS 50    /* however much time is scaled */
 
 /* All there is to know of one watched volume. Times are @now_ms of keywatch_step(). */
 struct keywatch {
@@ -98,6 +94,9 @@ unsigned keywatch_step(const struct keywatch_config *config, struct keywatch *wa
 
 /* When KEYWATCH_TIMER is wanted next; KEYWATCH_NEVER. */
 uint64_t keywatch_deadline(const struct keywatch_config *config, const struct keywatch *watch);
+
+/* When KEYWATCH_INACCESSIBLE_RECOVERABLE ends for good; KEYWATCH_NEVER in other states, and when it never does. */
+uint64_t keywatch_terminal(const struct keywatch_config *config, const struct keywatch *watch);
 
 /* Can a manual start do something in this state? */
 bool keywatch_can_start(const struct keywatch *watch);

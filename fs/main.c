@@ -18,6 +18,7 @@
 
 #include "blockcrypt.h"
 #include "bytes.h"
+#include "clock.h"
 #include "control.h"
 #include "daemon.h"
 #include "err.h"
@@ -27,6 +28,8 @@
 #include "kms.h"
 #include "kms_json.h"
 #include "mountinfo.h"
+#include "outage.h"
+#include "profile.h"
 #include "say.h"
 #include "secret.h"
 #include "status.h"
@@ -45,6 +48,7 @@ struct mounted {
 	const struct mount_options *options;
 	char *volume_dir, *mountpoint; /* absolute, without links */
 	int dir_fd, lock_fd, signal_fd, stop_fd;
+	struct outage outage; /* as it was at the mount */
 	struct volume_header *header;
 	struct kms *kms;
 	struct gate *gate;
@@ -75,6 +79,8 @@ static void fill_status(struct mounted *m, struct status *ret_status)
 		.size_bytes = g->size_bytes,
 		.block_size = g->block_size,
 		.read_only = m->options->read_only,
+		.profile =
+			m->options->profile ? m->options->profile : profile_names[PROFILE_DEFAULT],
 		.config = m->options->watch,
 	};
 	watch_status(m->watch, &ret_status->watch);
@@ -200,6 +206,11 @@ static int open_volume(struct mounted *m, struct err *err)
 	m->dir_fd = open(m->volume_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->dir_fd < 0)
 		return err_set(err, errno, "%s", strerror(errno));
+	r = outage_load(m->dir_fd, &m->outage, err);
+	if (r == 0 && outage_is_terminal(&m->outage, clock_wall_ms()))
+		r = outage_refuse(&m->outage, err);
+	if (r < 0)
+		return r;
 	m->gate = gate_new();
 	m->events = events_new(m->dir_fd, m->header->geometry.volume_id);
 	if (!m->gate || !m->events)
@@ -231,6 +242,7 @@ static int open_store(struct mounted *m, struct err *err)
 	struct store *store = NULL;
 	const struct watch_setup setup = {
 		.dir = m->volume_dir,
+		.dir_fd = m->dir_fd,
 		.header = m->header,
 		.kms = m->kms,
 		.gate = m->gate,
@@ -322,6 +334,23 @@ static int mounted_end(struct mounted *m, struct err *err)
 	return r;
 }
 
+/* An outage that an earlier daemon has seen is over: this one was given the key. */
+static void end_outage(struct mounted *m)
+{
+	int r;
+
+	if (!m->outage.since_wall_ms)
+		return;
+	events_add(m->events,
+		   &(struct event){.name = "state-changed",
+				   .from = keywatch_state_name(KEYWATCH_INACCESSIBLE_RECOVERABLE),
+				   .to = keywatch_state_name(KEYWATCH_AVAILABLE),
+				   .rds_event = "RDS-EVENT-0420"});
+	r = outage_clear(m->dir_fd);
+	if (r < 0)
+		say_warning("outage.json: cannot be removed: %s", strerror(-r));
+}
+
 /* Mount, tell @ready, serve until the end. */
 static int serve(struct mounted *m, void (*ready)(void *arg), void *arg, struct err *err)
 {
@@ -337,6 +366,7 @@ static int serve(struct mounted *m, void (*ready)(void *arg), void *arg, struct 
 		r = mount_it(m, err);
 	if (r == 0) {
 		events_add(m->events, &(struct event){.name = "mounted"});
+		end_outage(m);
 		ready(arg);
 		wait_for_end(m);
 		events_add(m->events, &(struct event){.name = "unmounting"});

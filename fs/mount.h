@@ -17,6 +17,7 @@ struct mount_options {
 	bool foreground;
 	bool read_only;
 	bool allow_other;
+	const char *profile; /* its name, for the status; NULL: none was asked for */
 	struct keywatch_config watch;
 	struct kms_config kms;
 };

@@ -2,24 +2,15 @@
 #include "status.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
-#include "clock.h"
+#include "jsontime.h"
 #include "kms_json.h"
 #include "secret.h"
 
 #define STATUS_TEXT_MAX (64 * 1024)
-
-static int set_time(struct kms_json *obj, const char *name, uint64_t wall_ms)
-{
-	char text[CLOCK_ISO_LEN];
-
-	if (!wall_ms)
-		return kms_json_set_null(obj, name);
-	clock_iso(wall_ms, text);
-	return kms_json_set_str(obj, name, text);
-}
 
 static const char *fault_name(enum kms_fault fault)
 {
@@ -66,16 +57,29 @@ static int set_volume(struct kms_json *obj, const struct status *s)
 	       kms_json_set_bool(obj, "read_only", s->read_only);
 }
 
+static int set_config(struct kms_json *obj, const struct status *s)
+{
+	const struct keywatch_config *c = &s->config;
+
+	return kms_json_set_str(obj, "profile", s->profile) |
+	       kms_json_set_u64(obj, "time_scale", c->time_scale) |
+	       kms_json_set_str(obj, "on_key_loss", keywatch_reaction_name(c->reaction)) |
+	       kms_json_set_u64(obj, "check_interval_ms", c->check_interval_ms) |
+	       kms_json_set_u64(obj, "grace_ms", c->grace_ms) |
+	       kms_json_set_u64(obj, "kms_outage_grace_ms", c->kms_outage_grace_ms) |
+	       kms_json_set_str(obj, "recover", c->recover_manually ? "manual" : "auto") |
+	       kms_json_set_u64(obj, "recover_delay_ms", c->recover_delay_ms) |
+	       kms_json_set_u64(obj, "terminal_after_ms", c->terminal_after_ms);
+}
+
 static int set_watch(struct kms_json *obj, const struct status *s)
 {
 	const struct watch_status *w = &s->watch;
 
-	return kms_json_set_str(obj, "on_key_loss", keywatch_reaction_name(s->config.reaction)) |
-	       kms_json_set_u64(obj, "check_interval_ms", s->config.check_interval_ms) |
-	       kms_json_set_u64(obj, "kms_outage_grace_ms", s->config.kms_outage_grace_ms) |
-	       set_time(obj, "last_check", w->last_check_wall_ms) |
+	return jsontime_set(obj, "last_check", w->last_check_wall_ms) |
 	       kms_json_set_str(obj, "last_check_result", w->last_check_result) |
-	       set_time(obj, "next_check", w->next_check_wall_ms) | set_kms_error(obj, w) |
+	       jsontime_set(obj, "next_check", w->next_check_wall_ms) |
+	       jsontime_set(obj, "terminal_at", w->terminal_wall_ms) | set_kms_error(obj, w) |
 	       kms_json_set_u64(obj, "kms_calls", w->kms_calls);
 }
 
@@ -135,10 +139,10 @@ struct kms_json *status_json(const struct status *status)
 	if (!obj)
 		return NULL;
 	if (kms_json_set_str(obj, "state", keywatch_state_name(status->watch.state)) |
-	    set_time(obj, "state_since", status->watch.since_wall_ms) |
+	    jsontime_set(obj, "state_since", status->watch.since_wall_ms) |
 	    kms_json_set_str(obj, "reason", status->watch.reason) | set_volume(obj, status) |
-	    set_watch(obj, status) | set_io(obj, status) | set_store(obj, &status->watch) |
-	    kms_json_set_str(obj, "transport", "/dev/fuse") |
+	    set_config(obj, status) | set_watch(obj, status) | set_io(obj, status) |
+	    set_store(obj, &status->watch) | kms_json_set_str(obj, "transport", "/dev/fuse") |
 	    kms_json_set_str(obj, "version", KMSVOL_VERSION)) {
 		kms_json_free(obj);
 		return NULL;

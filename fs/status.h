@@ -25,6 +25,7 @@ struct watch_status {
 	uint64_t last_check_wall_ms;
 	const char *last_check_result; /* "ok", "refused", "transient", "wrong-call"; "" for none */
 	uint64_t next_check_wall_ms;
+	uint64_t terminal_wall_ms; /* when the state becomes one for good; 0: it does not */
 	uint64_t kms_calls;
 	struct err kms_error; /* of the last call; num 0: it went well */
 	enum kms_fault kms_fault;
@@ -41,6 +42,7 @@ struct status {
 	uint64_t size_bytes;
 	uint32_t block_size;
 	bool read_only;
+	const char *profile; /* its name; borrowed */
 	struct keywatch_config config;
 	struct watch_status watch;
 	struct gate_stats gate;

@@ -18,6 +18,7 @@
 #include "events.h"
 #include "gate.h"
 #include "kms.h"
+#include "outage.h"
 #include "say.h"
 #include "secret.h"
 #include "status.h"
@@ -32,7 +33,8 @@ struct watch {
 	void *forget_arg;
 	pthread_t thread;
 	bool started;
-	struct store *store; /* changed by the thread while the gate is closed and drained */
+	struct store *store;  /* changed by the thread while the gate is closed and drained */
+	struct outage outage; /* as the file has it; the thread's own */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool quit; /* these: guarded by lock */
@@ -223,6 +225,39 @@ static const char *rds_event(unsigned actions)
 	return actions & KEYWATCH_EMIT_REGAINED ? "RDS-EVENT-0420" : NULL;
 }
 
+/* The wall time of the monotonic @at_ms; 0 for never. */
+static uint64_t wall_time(uint64_t at_ms)
+{
+	uint64_t now = clock_monotonic_ms();
+
+	if (at_ms == KEYWATCH_NEVER)
+		return 0;
+	return clock_wall_ms() + (at_ms > now ? at_ms - now : 0);
+}
+
+/* Keep on disk since when the volume is unreachable, so that the time goes on without us. */
+static void keep_outage(struct watch *w, enum keywatch_state from)
+{
+	enum keywatch_state to = w->key.state;
+	uint64_t now = clock_wall_ms();
+	int r = 0;
+
+	if (to == KEYWATCH_INACCESSIBLE_RECOVERABLE && from != KEYWATCH_STARTING) {
+		w->outage.since_wall_ms = now;
+		w->outage.terminal_wall_ms =
+			wall_time(keywatch_terminal(&w->setup.config, &w->key));
+		r = outage_save(w->setup.dir_fd, &w->outage);
+	} else if (to == KEYWATCH_INACCESSIBLE) {
+		w->outage.terminal_wall_ms = now;
+		r = outage_save(w->setup.dir_fd, &w->outage);
+	} else if (to == KEYWATCH_AVAILABLE && w->outage.since_wall_ms) {
+		w->outage = (struct outage){0};
+		r = outage_clear(w->setup.dir_fd);
+	}
+	if (r < 0)
+		say_warning("outage.json: cannot be kept: %s", strerror(-r));
+}
+
 /* Tell of the way from @from to where the key watch is now, and show it in the status. */
 static void publish(struct watch *w, enum keywatch_state from, unsigned actions,
 		    const struct err *why)
@@ -239,8 +274,9 @@ static void publish(struct watch *w, enum keywatch_state from, unsigned actions,
 	};
 
 	if (to == KEYWATCH_INACCESSIBLE)
-		event.reason = "the key was out of reach for too long; enable the key, unmount and "
-			       "mount again";
+		event.reason = "the key was out of reach for too long; the data comes back by "
+			       "'kmsvol snapshot create' and 'kmsvol restore'";
+	keep_outage(w, from);
 	pthread_mutex_lock(&w->lock);
 	w->status.state = to;
 	w->status.since_wall_ms = clock_wall_ms();
@@ -324,12 +360,8 @@ static void *watch_main(void *arg)
 		uint64_t now = clock_monotonic_ms();
 		uint64_t due = keywatch_deadline(&w->setup.config, &w->key);
 
-		w->status.next_check_wall_ms =
-			w->key.next_check_ms == KEYWATCH_NEVER
-				? 0
-				: clock_wall_ms() + (w->key.next_check_ms > now
-							     ? w->key.next_check_ms - now
-							     : 0);
+		w->status.next_check_wall_ms = wall_time(w->key.next_check_ms);
+		w->status.terminal_wall_ms = w->outage.terminal_wall_ms;
 		if (w->start_wanted) {
 			w->start_wanted = false;
 			handle_locked(w, KEYWATCH_MANUAL_START);

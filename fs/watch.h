@@ -22,6 +22,7 @@ struct watch_status;
 /* All borrowed and to outlive the watch. */
 struct watch_setup {
 	const char *dir;
+	int dir_fd; /* the same directory, for outage.json */
 	const struct volume_header *header;
 	struct kms *kms;
 	struct gate *gate;

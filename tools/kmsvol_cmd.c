@@ -84,6 +84,17 @@ static int set_choice(const struct cmd_option *o, const char *text, struct err *
 	return err_set(err, EINVAL, "'%s' is none of %s", text, known);
 }
 
+static int set_count(const struct cmd_option *o, const char *text, struct err *err)
+{
+	char *end;
+	unsigned long long v = strtoull(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || v < 1 || v > CMD_COUNT_MAX)
+		return err_set(err, EINVAL, "'%s' is no number from 1 to %d", text, CMD_COUNT_MAX);
+	*(uint64_t *)o->to = v;
+	return 0;
+}
+
 static int set_option(const struct cmd_option *o, const char *text, struct err *err)
 {
 	struct cmd_list *list;
@@ -97,6 +108,8 @@ static int set_option(const struct cmd_option *o, const char *text, struct err *
 		return *text ? 0 : err_set(err, EINVAL, "its argument is empty");
 	case CMD_SIZE:
 		return units_parse_size(text, o->to, err);
+	case CMD_COUNT:
+		return set_count(o, text, err);
 	case CMD_DURATION:
 		return units_parse_duration(text, o->to, err);
 	case CMD_CHOICE:

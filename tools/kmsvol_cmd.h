@@ -31,12 +31,14 @@ enum cmd_type {
 	CMD_FLAG,     /* bool */
 	CMD_TEXT,     /* const char * */
 	CMD_SIZE,     /* uint64_t, bytes */
+	CMD_COUNT,    /* uint64_t, 1 to CMD_COUNT_MAX */
 	CMD_DURATION, /* uint64_t, ms */
 	CMD_CHOICE,   /* int, the index of the word in choices */
 	CMD_LIST,     /* struct cmd_list; may be given often */
 };
 
-#define CMD_LIST_MAX 64
+#define CMD_COUNT_MAX 1000000
+#define CMD_LIST_MAX  64
 
 struct cmd_list {
 	const char *texts[CMD_LIST_MAX];
@@ -91,8 +93,8 @@ int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply,
 	{"endpoint-url", "URL", CMD_TEXT, &(config).endpoint, "where KMS is asked", NULL},         \
 		{"region", "NAME", CMD_TEXT, &(config).region, "the AWS region", NULL},            \
 	{                                                                                          \
-		"profile", "NAME", CMD_TEXT, &(config).profile, "the profile in the AWS files",    \
-			NULL                                                                       \
+		"aws-profile", "NAME", CMD_TEXT, &(config).profile,                                \
+			"the profile in the AWS files", NULL                                       \
 	}
 
 /* Are the region and the endpoint URL that were given such? -EINVAL: a sentence that begins with the option. */

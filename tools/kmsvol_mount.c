@@ -13,16 +13,15 @@
 #include "err.h"
 #include "kmsvol_cmd.h"
 #include "kmsvol_fs.h"
+#include "kmsvol_knobs.h"
 #include "kmsvol_mountfs.h"
 #include "kmsvol_place.h"
 #include "kmsvol_taken.h"
 #include "mount.h"
 #include "mountinfo.h"
+#include "profile.h"
 #include "secret.h"
-#include "units.h"
 #include "volume.h"
-
-#define CHECK_INTERVAL_MIN_MS 100
 
 static const char help[] =
 	"Mount the volume VOL: DIR shows it as the file DIR/disk, and how it is "
@@ -36,11 +35,14 @@ static const char help[] =
 	"  read-only  reads are served, writes are refused\n"
 	"  error      fails with EIO\n"
 	"  hang       waits until the key is back\n"
+	"A profile sets reaction and times; what is given beside it counts, and is not "
+	"scaled:\n"
+	"  ebs        none: the key is needed to attach; a mounted volume lives on\n"
+	"  aurora     hang, 7m after a warning; back by itself after 30m, or by start\n"
+	"  dynamodb   error, within 5m; back with the key\n"
+	"  read-only  read-only, within 1m\n"
+	"  strict     error, within 1s; no patience with KMS either\n"
 	"TIME is a number with ms, s, m, h or d. After ';' stands the default.";
-
-/* In the order of enum keywatch_reaction. */
-static const char *const reactions[] = {"none", "read-only", "error", "hang", NULL};
-static const char *const recoveries[] = {"auto", "manual", NULL};
 
 /* Both directories as absolute paths; the caller frees. */
 static int check_places(const char *vol, const char *dir, char **ret_vol, char **ret_dir,
@@ -78,20 +80,6 @@ static int check_places(const char *vol, const char *dir, char **ret_vol, char *
 	return 0;
 }
 
-static int check_interval(const char *text, uint64_t *ret_ms, struct err *err)
-{
-	uint64_t ms;
-	int r = units_parse_duration(text, &ms, err);
-
-	if (r == 0 && ms < CHECK_INTERVAL_MIN_MS)
-		r = err_set(err, EINVAL, "'%s' is below %dms; each check is a KMS call", text,
-			    CHECK_INTERVAL_MIN_MS);
-	if (r < 0)
-		return err_prefix(err, "--check-interval");
-	*ret_ms = ms;
-	return 0;
-}
-
 static int run(const char *vol, const char *dir, const char *fs, struct mount_options *options)
 {
 	AUTO(freep) char *absolute_vol = NULL;
@@ -111,24 +99,12 @@ static int run(const char *vol, const char *dir, const char *fs, struct mount_op
 
 int cmd_mount(int argc, char **argv)
 {
-	struct mount_options o = {.watch = keywatch_config_default()};
-	const char *interval = NULL;
-	int fs = -1, reaction = (int)o.watch.reaction, recover = o.watch.recover_manually;
+	struct mount_options o = {0};
+	struct knobs knobs = KNOBS_NONE;
+	int fs = -1;
 	const struct cmd_option options[] = {
 		{"fs", "TYPE", CMD_CHOICE, &fs, "mount this file system on the volume", fs_types},
-		{"on-key-loss", "REACTION", CMD_CHOICE, &reaction,
-		 "what I/O does without the key; hang", reactions},
-		{"check-interval", "TIME", CMD_TEXT, &interval,
-		 "how often KMS is asked, at least 100ms; 1m", NULL},
-		{"grace", "TIME", CMD_DURATION, &o.watch.grace_ms,
-		 "warn for so long before reacting; 0s", NULL},
-		{"kms-outage-grace", "TIME", CMD_DURATION, &o.watch.kms_outage_grace_ms,
-		 "an outage of KMS counts as loss after this; 15m", NULL},
-		{"recover", "HOW", CMD_CHOICE, &recover, "when the key is back; auto", recoveries},
-		{"recover-delay", "TIME", CMD_DURATION, &o.watch.recover_delay_ms,
-		 "wait before recovering; 0s", NULL},
-		{"terminal-after", "TIME", CMD_DURATION, &o.watch.terminal_after_ms,
-		 "give up after so long without the key; 7d, 0s: never", NULL},
+		KNOBS_OPTIONS(knobs),
 		{"read-only", NULL, CMD_FLAG, &o.read_only, "refuse writes", NULL},
 		{"allow-other", NULL, CMD_FLAG, &o.allow_other, "let other users in", NULL},
 		{"foreground", NULL, CMD_FLAG, &o.foreground, "stay until it is unmounted", NULL},
@@ -141,12 +117,9 @@ int cmd_mount(int argc, char **argv)
 
 	if (code != CMD_GO)
 		return code;
-	if ((interval && check_interval(interval, &o.watch.check_interval_ms, &err) < 0) ||
-	    cmd_check_kms(&o.kms, &err) < 0) {
+	if (knobs_apply(&knobs, &o, &err) < 0 || cmd_check_kms(&o.kms, &err) < 0) {
 		(void)err_prefix(&err, "mount");
 		return cmd_wrong(&err);
 	}
-	o.watch.reaction = (enum keywatch_reaction)reaction;
-	o.watch.recover_manually = recover == 1;
 	return run(argv[first], argv[first + 1], fs >= 0 ? fs_types[fs] : NULL, &o);
 }

@@ -1,16 +1,21 @@
 /* kmsvol status: what the daemon says of a mounted volume, or what the header says of another. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bytes.h"
+#include "clock.h"
 #include "err.h"
+#include "jsontime.h"
+#include "keywatch.h"
 #include "kms_json.h"
 #include "kmsvol_cmd.h"
 #include "kmsvol_place.h"
 #include "kmsvol_taken.h"
+#include "outage.h"
 #include "secret.h"
 #include "volume.h"
 
@@ -36,6 +41,30 @@ static struct kms_json *header_json(const char *dir, const char *state,
 		    kms_json_set_str(obj, "key_arn", h->key_arn)) < 0)
 		kms_json_freep(&obj);
 	return obj;
+}
+
+/*
+ * An outage that the last daemon has seen, with the state that it makes: for good, or not. Of a volume that
+ * nobody serves; what cannot be read is left out, a mount will tell.
+ */
+static int add_outage(struct kms_json *obj, const char *dir)
+{
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct outage outage = {0};
+	struct err ignored;
+	int r = 0;
+
+	if (dir_fd < 0)
+		return 0;
+	if (outage_load(dir_fd, &outage, &ignored) == 0 && outage.since_wall_ms) {
+		r = jsontime_set(obj, "inaccessible_since", outage.since_wall_ms) |
+		    jsontime_set(obj, "terminal_at", outage.terminal_wall_ms);
+		if (outage_is_terminal(&outage, clock_wall_ms()))
+			r |= kms_json_set_str(obj, "state",
+					      keywatch_state_name(KEYWATCH_INACCESSIBLE));
+	}
+	(void)close(dir_fd); /* nothing was written */
+	return r;
 }
 
 /* What the mount table and a record of --fs know besides. */
@@ -84,9 +113,12 @@ static int status(const struct place *place, bool as_json)
 	if (r < 0 && r != -ENOTCONN)
 		return cmd_fail(&err);
 	taken = taken_by(place);
-	if (r == -ENOTCONN)
+	if (r == -ENOTCONN) {
 		reply = header_json(place->volume_dir, taken == TAKEN_DEAD ? "dead" : "unmounted",
 				    header);
+		if (reply && add_outage(reply, place->volume_dir) < 0)
+			kms_json_freep(&reply);
+	}
 	if (reply && add_place(reply, place, taken) < 0)
 		kms_json_freep(&reply);
 	return cmd_print(reply, as_json);

@@ -19,6 +19,7 @@
 
 #include "fake_kms.h"
 #include "clock.h"
+#include "profile.h"
 
 #define BLOCK	4096
 #define SOON_MS 15000 /* sanitizers on a busy machine */
@@ -102,8 +103,9 @@ static inline int clean(void **state)
 
 static inline struct mount_options options(enum keywatch_reaction reaction)
 {
-	struct mount_options o = {
-		.volume_dir = volume, .mountpoint = mountpoint, .watch = keywatch_config_default()};
+	struct mount_options o = {.volume_dir = volume,
+				  .mountpoint = mountpoint,
+				  .watch = profile_config(PROFILE_DEFAULT, 1)};
 
 	if (access("/dev/fuse", R_OK | W_OK) < 0)
 		skip();

@@ -254,20 +254,6 @@ static void retries_back_off_and_stay_within_their_limits(void **state)
 	assert_true(most > KEYWATCH_RETRY_MAX_MS / 2);
 }
 
-static void defaults_are_those_of_the_manual(void **state)
-{
-	const struct keywatch_config c = keywatch_config_default();
-
-	(void)state;
-	assert_int_equal(c.reaction, KEYWATCH_HANG);
-	assert_int_equal(c.check_interval_ms, 60 * 1000);
-	assert_int_equal(c.grace_ms, 0);
-	assert_int_equal(c.kms_outage_grace_ms, 15 * 60 * 1000);
-	assert_false(c.recover_manually);
-	assert_int_equal(c.recover_delay_ms, 0);
-	assert_int_equal(c.terminal_after_ms, 7 * DAY);
-}
-
 static void seven_days_unreachable_are_terminal(void **state)
 {
 	struct keywatch w = at(REC);
@@ -375,7 +361,6 @@ int main(void)
 		cmocka_unit_test(an_outage_counts_as_loss_exactly_after_its_grace),
 		cmocka_unit_test(an_answer_in_between_begins_the_outage_anew),
 		cmocka_unit_test(retries_back_off_and_stay_within_their_limits),
-		cmocka_unit_test(defaults_are_those_of_the_manual),
 		cmocka_unit_test(seven_days_unreachable_are_terminal),
 		cmocka_unit_test(a_failed_start_does_not_begin_the_seven_days_anew),
 		cmocka_unit_test(without_a_limit_it_waits_for_years),
