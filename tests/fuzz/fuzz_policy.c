@@ -61,7 +61,7 @@ static void ask(enum policy_kind kind, const struct policy *policy)
 	    policy_context_add_time(&context, 1790402631000) == 0) {
 		decision = policy_decide(&request, &trace);
 		policy_decision_text(&request, &decision, text, sizeof(text));
-		kms_json_free(policy_trace_json(&trace, &decision));
+		kms_json_free(policy_trace_json(&trace, &decision, request.context));
 	}
 	policy_trace_free(&trace);
 	policy_context_free(&context);

@@ -90,10 +90,10 @@ static void the_chain_of_a_decision_names_every_step(void **state)
 		"{'Part':'key policy','Policy':'default','Statement':3,'Effect':'Allow',"
 		"'Outcome':'has no action or no resource, so it never applies'},"
 		"{'Part':'grant','Policy':'grant-1','Outcome':"
-		"'other grantee or operation, or its constraint is not met'},"
+		"'other operations'},"
 		"{'Part':'identity-based policy','Policy':'identity-1','Statement':0,"
-		"'Effect':'Allow','Outcome':'condition not met','Operator':'Bool',"
-		"'Key':'kms:GrantIsForAWSResource'},"
+		"'Effect':'Allow','Outcome':'condition not met','Conditions':[{'Operator':'Bool',"
+		"'Key':'kms:GrantIsForAWSResource','Wanted':true,'Got':[],'Met':false}]},"
 		"{'Part':'identity-based policy','Policy':'identity-1','Statement':1,"
 		"'Effect':'Allow','Outcome':'other resource'}]}";
 	const struct row row = {
@@ -117,7 +117,7 @@ static void the_chain_of_a_decision_names_every_step(void **state)
 	(void)state;
 	build(&scene, &row);
 	decision = policy_decide(&scene.request, &trace);
-	doc = policy_trace_json(&trace, &decision);
+	doc = policy_trace_json(&trace, &decision, scene.request.context);
 	text = kms_json_text(doc);
 	assert_non_null(text);
 	for (char *at = text; *at; at++)

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#define AUDIT_STEM "audit" /* linefile.h */
+
 struct audit;
 struct call;
 struct err;

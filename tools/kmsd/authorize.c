@@ -14,6 +14,7 @@
 #include "keyring.h"
 #include "kms_json.h"
 #include "policy_decide.h"
+#include "policy_trace.h"
 #include "secret.h"
 
 #define ACTION_MAX 128
@@ -53,6 +54,7 @@ static struct policy_caller caller_of(const struct call *call)
 /* A grant of the key that reaches the caller, in the engine's words. */
 struct search {
 	const struct policy_request *request;
+	struct policy_trace *trace;
 	struct grant *grant; /* counted */
 	struct policy_grant found;
 	enum policy_reach reach;
@@ -76,11 +78,13 @@ static int look(struct grant *grant, void *arg)
 {
 	struct search *search = arg;
 	struct policy_grant candidate;
+	enum policy_grant_miss miss;
 	enum policy_reach reach;
 
 	if (read_grant(grant, &candidate) < 0)
 		return 0; /* names nobody that could call */
-	reach = policy_grant_reach(&candidate, search->request);
+	reach = policy_grant_reach(&candidate, search->request, &miss);
+	policy_trace_add_grant(search->trace, grant->id, reach, miss);
 	if (reach <= search->reach)
 		return 0;
 	cached_put(search->grant);
@@ -119,11 +123,11 @@ static int find_grant(const struct call *call, const struct key *key, struct sea
 /* policy_decide(), with what grants allow where policies alone do not. */
 static int decide_with_grants(const struct call *call, const struct key *key,
 			      struct policy_request *request, struct policy_decision *ret,
-			      struct err *err)
+			      struct policy_trace *trace, struct err *err)
 {
 	AUTO(freep) struct policy_pair *pairs = NULL, *new_pairs = NULL;
 	struct policy_key_side side = *request->key;
-	struct search search = {.request = request};
+	struct search search = {.request = request, .trace = trace};
 	struct policy_permit permit;
 	const char *action = request->action + strlen("kms:");
 	int r = grant_pairs(call_encryption_context(call, action), &pairs, &request->pair_count,
@@ -149,6 +153,35 @@ static int decide_with_grants(const struct call *call, const struct key *key,
 	return r;
 }
 
+/*
+ * Keep the chain of a decision for `kmsd explain`; of a refusal, all that it could see. To fail would
+ * take an explanation for more than the request: the chain is then missing, which its reader is told.
+ */
+static void keep_chain(const struct call *call, const struct policy_request *request,
+		       const struct policy_trace *trace, const struct policy_decision *decision,
+		       bool grants_asked)
+{
+	struct kms_json *v;
+	int r;
+
+	if (!call->decisions)
+		return;
+	v = policy_trace_json(trace, decision, request->context);
+	if (!v)
+		return;
+	r = kms_json_set_str(v, "Action", request->action) |
+	    kms_json_set_str(v, "Resource", request->resource);
+	if (request->key)
+		r |= kms_json_set_str(v, "ResourceAccount", request->key->account) |
+		     kms_json_set_bool(v, "GrantsAsked", grants_asked);
+	if (decision->result != POLICY_ALLOWED)
+		r |= kms_json_set(v, "Context", policy_trace_context(request->context));
+	if (r)
+		kms_json_free(v);
+	else
+		(void)kms_json_add(call->decisions, v); /* as said above */
+}
+
 /* The decision and, unless it is yes, its sentence. */
 static int decide(const struct call *call, const struct question *question,
 		  struct policy_decision *ret, char text[ERR_MSG_MAX], struct err *err)
@@ -160,18 +193,25 @@ static int decide(const struct call *call, const struct question *question,
 					 .resource = question->resource,
 					 .key = question->side,
 					 .context = &context.table};
+	struct policy_trace trace = {0};
+	bool grants = false;
 	int r = authorize_context_fill(&context, call, question->action, question->side != NULL);
 
 	if (r < 0)
 		(void)err_set(err, -r, "request context of %s", question->action);
 	if (r == 0)
-		*ret = policy_decide(&request, NULL);
+		*ret = policy_decide(&request, call->decisions ? &trace : NULL);
 	if (r == 0 && ret->result == POLICY_NOT_ALLOWED && question->key &&
-	    grant_operation(question->action + strlen("kms:")))
-		r = decide_with_grants(call, question->key, &request, ret, err);
+	    grant_operation(question->action + strlen("kms:"))) {
+		grants = true;
+		r = decide_with_grants(call, question->key, &request, ret, &trace, err);
+	}
 	request.key = question->side;
 	if (r == 0 && ret->result != POLICY_ALLOWED)
 		policy_decision_text(&request, ret, text, ERR_MSG_MAX);
+	if (r == 0)
+		keep_chain(call, &request, &trace, ret, grants);
+	policy_trace_free(&trace);
 	authorize_context_free(&context);
 	return r;
 }

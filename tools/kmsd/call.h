@@ -21,6 +21,7 @@
 
 struct audit;
 struct calendar;
+struct decisions;
 struct err;
 struct events;
 struct keyring;
@@ -35,9 +36,10 @@ struct kmsd {
 	struct keyring *ring;
 	struct callers *callers;
 	struct audit *audit;
-	struct events *events;	   /* NULL: no index of the audit trail */
-	struct calendar *calendar; /* NULL: real time */
-	const char *service_file;  /* path of the service credential; NULL: nobody is told */
+	struct events *events;	     /* NULL: no index of the audit trail */
+	struct calendar *calendar;   /* NULL: real time */
+	struct decisions *decisions; /* NULL: chains of decisions are not kept */
+	const char *service_file;    /* path of the service credential; NULL: nobody is told */
 };
 
 struct call;
@@ -86,6 +88,8 @@ struct call {
 	char material_hex[2 * CIPHERTEXT_MATERIAL_LEN + 1];
 	struct kms_json *response_elements; /* NULL: as the row's kind has it */
 	char grant_id[GRANT_ID_LEN + 1];    /* of the grant that ended; "": none did */
+	struct kms_json
+		*decisions; /* an array: the chain of each (policy_trace.h); NULL: none kept */
 };
 
 /* A member of the input that was validated; NULL or the default when it is absent. */

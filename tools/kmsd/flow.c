@@ -11,6 +11,7 @@
 #include "audit.h"
 #include "calendar.h"
 #include "call.h"
+#include "decisions.h"
 #include "err.h"
 #include "fault.h"
 #include "forward.h"
@@ -160,9 +161,8 @@ static int run(struct call *call, struct err *err)
 	return r ? r : call->op->run(call, err);
 }
 
-static void report(const struct call *call, const struct flow_request *request,
-		   const struct parts *parts, const struct flow_reply *reply,
-		   const struct err *failure)
+static void report(struct call *call, const struct flow_request *request, const struct parts *parts,
+		   const struct flow_reply *reply, const struct err *failure)
 {
 	const char *code = failure->code[0]		  ? failure->code
 			   : call->service->target_prefix ? "KMSInternalException"
@@ -181,6 +181,9 @@ static void report(const struct call *call, const struct flow_request *request,
 		(void)fprintf(stderr, "kmsd: %s: %s: %s\n", reply->request_id, source.event_name,
 			      failure->msg); /* stderr is the last resort */
 	if (audit_write(call->kmsd->audit, call, &source, &err) < 0)
+		(void)fprintf(stderr, "kmsd: %s: %s\n", reply->request_id, err.msg); /* as above */
+	if (call->caller && call->kmsd->decisions &&
+	    decisions_write(call->kmsd->decisions, call, &source, &err) < 0)
 		(void)fprintf(stderr, "kmsd: %s: %s\n", reply->request_id, err.msg); /* as above */
 }
 
@@ -312,6 +315,7 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	call.input = parts.input;
 	call.output = output;
 	call.caller = caller;
+	call.decisions = kmsd->decisions ? kms_json_new_array() : NULL;
 	r = r ? r : forward_take(&call, request, &failure);
 	if (r == 0 && !output)
 		r = err_set(&failure, ENOMEM, "reply");
@@ -325,6 +329,7 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	report(&call, request, &parts, ret, &failure);
 	kms_json_free(call.response_elements);
 	forward_done(&call.forward);
+	kms_json_free(call.decisions);
 	cached_put(call.key);
 }
 

@@ -15,6 +15,7 @@
 #include "control.h"
 #include "control_command.h"
 #include "err.h"
+#include "explain.h"
 #include "ids.h"
 #include "secret.h"
 #include "server.h"
@@ -70,6 +71,7 @@ static void usage(void)
 
 	printf("Usage: kmsd --data-dir DIR [--listen ADDR:PORT] [option...]\n"
 	       "       kmsd control COMMAND, see kmsd control --help\n"
+	       "       kmsd explain EVENT-ID --data-dir DIR [--json]\n"
 	       "A local AWS Key Management Service, in the foreground until SIGTERM or "
 	       "SIGINT.\n\n");
 	for (size_t i = 0; i < OPTION_COUNT; i++)
@@ -340,6 +342,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "control") == 0)
 		return control_command(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "explain") == 0)
+		return explain_main(argc - 1, argv + 1);
 	status = read_options(argc, argv, &s);
 	if (status >= 0)
 		return status;

@@ -243,7 +243,7 @@ static int compile_test(const char *key, struct kms_json *values, void *arg)
 		c->cap = cap;
 	}
 	test = &c->condition->tests[c->condition->count];
-	*test = (struct policy_test){.key = key, .key_len = strlen(key)};
+	*test = (struct policy_test){.key = key, .wanted = values, .key_len = strlen(key)};
 	test->key_hash = policy_context_hash(key, test->key_len);
 	r = read_operator(c->operator_name, test, c->err);
 	if (r < 0)

@@ -47,8 +47,16 @@ void policy_condition_free(struct policy_condition *condition);
 const struct policy_test *policy_condition_failing(const struct policy_condition *condition,
 						   const struct policy_context *context);
 
-/* What a test is called in its document: "StringEquals", "kms:ViaService". */
+/* Test @i of a condition; NULL: there are no more. */
+const struct policy_test *policy_condition_test(const struct policy_condition *condition, size_t i);
+
+/* What a test is called in its document, and its value there: "StringEquals", "kms:ViaService". */
 const char *policy_test_operator(const struct policy_test *test);
 const char *policy_test_key(const struct policy_test *test);
+const struct kms_json *policy_test_wanted(const struct policy_test *test);
+
+/* The values that the request has for the test's key, as policy_context_next() gives them. */
+bool policy_test_next_value(const struct policy_test *test, const struct policy_context *context,
+			    size_t *at, const char **ret_value);
 
 #endif

@@ -9,6 +9,8 @@
 #include "policy_pattern.h"
 #include "policy_value.h"
 
+struct kms_json;
+
 #define ARN_PARTS 6
 
 enum test_type {
@@ -74,6 +76,7 @@ struct policy_test {
 	const struct policy_operator *op;
 	const char *name; /* as the document has it */
 	const char *key;
+	const struct kms_json *wanted; /* what the document gives for it; the document's */
 	size_t key_len;
 	uint32_t key_hash;
 	enum test_set set;

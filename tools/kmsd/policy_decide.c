@@ -54,6 +54,7 @@ static void look(const struct policy *policy, const struct policy_statement *sta
 {
 	const struct policy_test *failing;
 
+	step->condition = &statement->condition;
 	step->reach = POLICY_REACH_NONE;
 	step->outcome = POLICY_OUTCOME_INEFFECTIVE;
 	if (!policy_statement_effective(policy, statement))
@@ -72,8 +73,7 @@ static void look(const struct policy *policy, const struct policy_statement *sta
 	step->outcome = POLICY_OUTCOME_CONDITION;
 	failing = policy_condition_failing(&statement->condition, request->context);
 	if (failing) {
-		step->operator_name = policy_test_operator(failing);
-		step->key = policy_test_key(failing);
+		step->failing = failing;
 		return;
 	}
 	step->outcome = POLICY_OUTCOME_APPLIES;
@@ -164,17 +164,14 @@ static struct part_verdict evaluate_grants(const struct policy_request *request,
 	for (size_t i = 0; i < key->grant_count; i++) {
 		const struct policy_grant *grant = &key->grants[i];
 		const char *issuer = grant->issuing_account ? grant->issuing_account : key->account;
-		struct policy_step step = {.part = POLICY_PART_GRANT,
-					   .statement = -1,
-					   .policy = grant->id,
-					   .reach = policy_grant_reach(grant, request)};
 		bool own = strcmp(issuer, request->caller->account) == 0;
+		enum policy_grant_miss miss;
+		enum policy_reach reach = policy_grant_reach(grant, request, &miss);
 
-		step.outcome = step.reach ? POLICY_OUTCOME_APPLIES : POLICY_OUTCOME_GRANT;
 		if (trace)
-			policy_trace_add(trace, &step);
-		if (step.reach > all.allow || (step.reach == all.allow && step.reach && own)) {
-			all.allow = step.reach;
+			policy_trace_add_grant(trace, grant->id, reach, miss);
+		if (reach > all.allow || (reach == all.allow && reach && own)) {
+			all.allow = reach;
 			all.allowed = in_general(POLICY_ALLOWED, POLICY_PART_GRANT);
 			all.allowed.policy = grant->id;
 			*ret_own = own;

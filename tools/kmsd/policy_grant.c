@@ -72,22 +72,38 @@ static bool no_wider(const struct policy_permit *parent, const struct policy_per
 	return context_meets(parent, child->pairs, child->pair_count);
 }
 
-enum policy_reach policy_grant_reach(const struct policy_grant *grant,
-				     const struct policy_request *request)
+/* What the grant permits, whoever asks. */
+static enum policy_grant_miss miss_of(const struct policy_permit *permit,
+				      const struct policy_request *request)
 {
 	const char *name = strncmp(request->action, "kms:", 4) == 0 ? request->action + 4 : "";
-	uint32_t operation = policy_grant_operation(name);
 
-	if (!(grant->permit.operations & operation))
-		return POLICY_REACH_NONE;
-	if (strcmp(name, "CreateGrant") == 0) {
-		if (!request->new_grant || !no_wider(&grant->permit, request->new_grant))
-			return POLICY_REACH_NONE;
-	} else if (strcmp(name, "DescribeKey") != 0 && strcmp(name, "RetireGrant") != 0 &&
-		   !context_meets(&grant->permit, request->pairs, request->pair_count)) {
-		return POLICY_REACH_NONE;
+	if (!(permit->operations & policy_grant_operation(name)))
+		return POLICY_GRANT_OPERATION;
+	if (strcmp(name, "CreateGrant") == 0)
+		return request->new_grant && no_wider(permit, request->new_grant)
+			       ? POLICY_GRANT_REACHES
+			       : POLICY_GRANT_WIDER;
+	if (strcmp(name, "DescribeKey") == 0 || strcmp(name, "RetireGrant") == 0 ||
+	    context_meets(permit, request->pairs, request->pair_count))
+		return POLICY_GRANT_REACHES;
+	return POLICY_GRANT_CONSTRAINT;
+}
+
+enum policy_reach policy_grant_reach(const struct policy_grant *grant,
+				     const struct policy_request *request,
+				     enum policy_grant_miss *ret_miss)
+{
+	enum policy_grant_miss miss = miss_of(&grant->permit, request);
+	enum policy_reach reach = POLICY_REACH_NONE;
+
+	if (miss == POLICY_GRANT_REACHES) {
+		reach = policy_principal_reach(&grant->grantee, request->caller);
+		miss = reach == POLICY_REACH_NONE ? POLICY_GRANT_GRANTEE : miss;
 	}
-	return policy_principal_reach(&grant->grantee, request->caller);
+	if (ret_miss)
+		*ret_miss = miss;
+	return reach;
 }
 
 static bool is_meant(const struct policy_principal *principal, const struct policy_caller *caller)

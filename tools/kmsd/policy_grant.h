@@ -44,14 +44,24 @@ struct policy_grant {
 /* The bit of a grant operation ("Decrypt", case counts), or 0 if it is none. */
 uint32_t policy_grant_operation(const char *name);
 
+/* Why a grant does not reach a caller. */
+enum policy_grant_miss {
+	POLICY_GRANT_REACHES,
+	POLICY_GRANT_OPERATION,	 /* the operation is not in it */
+	POLICY_GRANT_CONSTRAINT, /* the encryption context does not meet it */
+	POLICY_GRANT_WIDER,	 /* the grant to be made would permit more */
+	POLICY_GRANT_GRANTEE,	 /* it is another's */
+};
+
 /*
  * How the grant reaches the caller of @request for its action: not at all if the operation is not in
  * it, the encryption context does not meet its constraint, or, for kms:CreateGrant, the new grant
  * (@request->new_grant) would permit more than this one. Names and values of an encryption context are
- * compared exactly.
+ * compared exactly. *@ret_miss (may be NULL) says why not.
  */
 enum policy_reach policy_grant_reach(const struct policy_grant *grant,
-				     const struct policy_request *request);
+				     const struct policy_request *request,
+				     enum policy_grant_miss *ret_miss);
 
 /*
  * Whether the caller may retire the grant: its retiring principal, the grantee if RetireGrant is among

@@ -18,6 +18,16 @@ const char *policy_test_key(const struct policy_test *test)
 	return test->key;
 }
 
+const struct kms_json *policy_test_wanted(const struct policy_test *test)
+{
+	return test->wanted;
+}
+
+const struct policy_test *policy_condition_test(const struct policy_condition *condition, size_t i)
+{
+	return i < condition->count ? &condition->tests[i] : NULL;
+}
+
 static bool ordered(enum test_order order, int compared)
 {
 	switch (order) {
@@ -173,8 +183,8 @@ static bool null_holds(const struct policy_test *test, bool present)
 	return false;
 }
 
-static bool next_value(const struct policy_test *test, const struct policy_context *context,
-		       size_t *at, const char **ret)
+bool policy_test_next_value(const struct policy_test *test, const struct policy_context *context,
+			    size_t *at, const char **ret)
 {
 	return policy_context_next(context, test->key, test->key_len, test->key_hash, at, ret);
 }
@@ -186,7 +196,7 @@ static bool set_holds(const struct policy_test *test, const struct policy_contex
 	const char *text;
 	size_t at = 0;
 
-	while (next_value(test, context, &at, &text)) {
+	while (policy_test_next_value(test, context, &at, &text)) {
 		int r = text[0] ? holds_for(test, text, context) : all;
 
 		if (r < 0 || (r > 0) != all)
@@ -203,7 +213,7 @@ static bool single_holds(const struct policy_test *test, const struct policy_con
 	size_t at = 0;
 	int r = -1;
 
-	while (next_value(test, context, &at, &text)) {
+	while (policy_test_next_value(test, context, &at, &text)) {
 		r = holds_for(test, text, context);
 		if (r < 0)
 			return false;
@@ -219,7 +229,7 @@ static bool test_holds(const struct policy_test *test, const struct policy_conte
 	size_t at = 0;
 
 	if (test->op->type == TYPE_NULL)
-		return null_holds(test, next_value(test, context, &at, &text));
+		return null_holds(test, policy_test_next_value(test, context, &at, &text));
 	return test->set == SET_NONE ? single_holds(test, context) : set_holds(test, context);
 }
 

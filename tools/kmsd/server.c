@@ -14,6 +14,7 @@
 #include "control.h"
 #include "control_http.h"
 #include "datadir.h"
+#include "decisions.h"
 #include "err.h"
 #include "events.h"
 #include "flow.h"
@@ -136,6 +137,7 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	r = r ? r : calendar_open(s->dir_fd, &k->calendar, err);
 	r = r ? r : store_open(config->data_dir, s->dir_fd, &k->store, err);
 	r = r ? r : audit_open(s->dir_fd, &k->audit, err);
+	r = r ? r : decisions_open(s->dir_fd, &k->decisions, err);
 	r = r ? r : events_open(config->data_dir, s->dir_fd, &k->events, err);
 	r = r ? r : keyring_new(k->store, &k->ring, err);
 	if (r == 0 && config->rotation_delay_ms >= 0)
@@ -182,6 +184,7 @@ void server_stop(struct server *server)
 	callers_free(server->kmsd.callers);
 	keyring_free(server->kmsd.ring);
 	events_close(server->kmsd.events);
+	decisions_close(server->kmsd.decisions);
 	audit_close(server->kmsd.audit);
 	store_close(server->kmsd.store);
 	calendar_close(server->kmsd.calendar);

@@ -1,0 +1,29 @@
+/*
+ * The chains of decisions, kept beside the audit trail for `kmsd explain`: written when the request is
+ * answered, so what is shown is what decided, whatever changed since. JSON lines; those of refused
+ * requests and those of allowed ones in files of their own, so that a burst of the one does not push
+ * out the other. Bounded: the oldest go. Not synced.
+ *
+ *   {"EventId", "Time", "Service", "Operation", "Caller": {"Arn", "Account", "Id", "Issuer"},
+ *    "Error": {"Code", "Message"}, "Decisions": [policy_trace_json() and {"Action", "Resource",
+ *    "ResourceAccount", "GrantsAsked", "Context"}]}
+ */
+#ifndef KMSD_DECISIONS_H
+#define KMSD_DECISIONS_H
+
+struct audit_source;
+struct call;
+struct decisions;
+struct err;
+
+#define DECISIONS_REFUSED "decisions"
+#define DECISIONS_ALLOWED "decisions-allowed"
+
+int decisions_open(int dir_fd, struct decisions **ret_decisions, struct err *err);
+void decisions_close(struct decisions *decisions);
+
+/* Keep what was decided on a call whose caller is known; takes call->decisions. Any thread. */
+int decisions_write(struct decisions *decisions, struct call *call,
+		    const struct audit_source *source, struct err *err);
+
+#endif
