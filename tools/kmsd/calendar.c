@@ -136,6 +136,14 @@ int64_t calendar_real_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t calendar_monotonic_ms(void)
+{
+	struct timespec t = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* this clock always is */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 int64_t calendar_at(struct calendar *calendar, int64_t real_ms)
 {
 	struct line line;

@@ -29,6 +29,7 @@ void calendar_close(struct calendar *calendar);
 /* The server's time when the real one is @real_ms. A NULL calendar shows the real time. Any thread. */
 int64_t calendar_at(struct calendar *calendar, int64_t real_ms);
 int64_t calendar_real_ms(void);
+int64_t calendar_monotonic_ms(void); /* no date: what never goes back */
 int64_t calendar_now_ms(struct calendar *calendar);
 
 /* How fast it goes: 1 as real time, 0 stands still. */

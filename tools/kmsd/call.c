@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disturb.h"
 #include "err.h"
 #include "fault.h"
 #include "keyring.h"
@@ -60,6 +61,7 @@ int call_find_key(struct call *call, const char *text, const char *action, struc
 	struct keyref ref;
 	int r = keyref_parse(text, place, call->op->alias_ok, call->op->arn_fault, &ref, err);
 	bool foreign;
+	unsigned noted;
 
 	if (r < 0)
 		return r;
@@ -77,8 +79,14 @@ int call_find_key(struct call *call, const char *text, const char *action, struc
 	}
 	if (r < 0 && fault_is(err, FAULT_NOT_FOUND) && foreign)
 		return foreign_denied(call, action, err);
-	if (r == 0)
-		call_note(call, NULL, (*ret_key)->arn);
+	if (r < 0)
+		return r;
+	noted = call->resource_count;
+	call_note(call, NULL, (*ret_key)->arn);
+	if (call->resource_count > noted) /* once a request, however often it looks */
+		r = disturb_key(call, (*ret_key)->id, err);
+	if (r < 0)
+		cached_putp(ret_key);
 	return r;
 }
 

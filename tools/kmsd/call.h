@@ -14,6 +14,7 @@
 #include "bytes.h"
 #include "caller.h"
 #include "forward.h"
+#include "inject.h"
 #include "keyref.h"
 #include "keystate.h"
 #include "store.h"
@@ -27,6 +28,7 @@ struct events;
 struct keyring;
 struct kms_json;
 struct service;
+struct throttle;
 
 /* The server: what every call may use. Fixed at start; its parts are safe from any thread. */
 struct kmsd {
@@ -40,6 +42,8 @@ struct kmsd {
 	struct calendar *calendar;   /* NULL: real time */
 	struct decisions *decisions; /* NULL: chains of decisions are not kept */
 	const char *service_file;    /* path of the service credential; NULL: nobody is told */
+	struct throttle *throttle;   /* NULL: none */
+	struct inject *inject;	     /* NULL: no faults */
 };
 
 struct call;
@@ -78,6 +82,8 @@ struct call {
 	const char *address, *user_agent; /* of the client; NULL: not known */
 	bool secure;			  /* the request came by TLS */
 	struct key *key;		  /* of op->key_member; counted */
+
+	struct inject_effect effect; /* of faults that were asked for */
 
 	/* for the audit record */
 	char event_id[IDS_UUID_LEN + 1];

@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,19 +17,32 @@ static const struct {
 	struct kms_json *(*status)(struct control *control);
 } parts[] = {
 	{"clock", control_clock, control_clock_status},
+	{"throttle", control_throttle, control_throttle_status},
+	{"fault", control_fault, control_fault_status},
 };
 
 #define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
 
-/* An option of the command line is one member of one part. */
+/* An option of the command line is one member of one part; of an object NAME=VALUE,... */
 static const struct {
 	struct control_option option;
 	const char *part, *member;
+	bool object;
 } options[] = {
 	{{"clock-offset", "MOVE", "the clock differs so much from real time, as +7d; 0: not"},
 	 "clock",
-	 "offset"},
-	{{"clock-speed", "N", "let it go N times as fast as real time"}, "clock", "speed"},
+	 "offset",
+	 false},
+	{{"clock-speed", "N", "let it go N times as fast as real time"}, "clock", "speed", false},
+	{{"throttle", "quotas|off", "refuse what is above AWS's request quotas"},
+	 "throttle",
+	 "mode",
+	 false},
+	{{"throttle-factor", "F", "the same, with quotas multiplied by F"},
+	 "throttle",
+	 "factor",
+	 false},
+	{{"fault", "NAME=VAL,..", "a fault, as of kmsd control fault add"}, "fault", "add", true},
 };
 
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
@@ -150,25 +164,65 @@ struct kms_json *control_status(struct control *control)
 	return NULL;
 }
 
+/* "kind=error,percent=50" */
+static int split_object(const char *text, struct kms_json *obj, struct err *err)
+{
+	while (*text) {
+		char name[CONTROL_WORD_MAX], value[CONTROL_WORD_MAX];
+		size_t n = strcspn(text, "=,"), len;
+
+		if (text[n] != '=' || n == 0 || n >= sizeof(name))
+			return err_set(err, EINVAL, "not NAME=VALUE,...");
+		(void)snprintf(name, sizeof(name), "%.*s", (int)n, text); /* fits */
+		text += n + 1;
+		len = strcspn(text, ",");
+		if (len >= sizeof(value))
+			return err_set(err, EINVAL, "%s: too long", name);
+		(void)snprintf(value, sizeof(value), "%.*s", (int)len, text); /* fits */
+		if (kms_json_set_str(obj, name, value) < 0)
+			return err_set(err, ENOMEM, "%s", name);
+		text += len + (text[len] == ',');
+	}
+	return 0;
+}
+
+static int fill_option(struct kms_json *request, size_t i, const char *value, struct err *err)
+{
+	struct kms_json *part = kms_json_new_object();
+	struct kms_json *inner = options[i].object ? kms_json_new_object() : NULL;
+	int r = part && (inner || !options[i].object) ? 0 : err_set(err, ENOMEM, "option");
+
+	if (r == 0 && inner)
+		r = split_object(value, inner, err);
+	if (r < 0) {
+		kms_json_free(inner);
+		kms_json_free(part);
+		return r;
+	}
+	r = inner ? kms_json_set(part, options[i].member, inner)
+		  : kms_json_set_str(part, options[i].member, value);
+	return r | kms_json_set(request, options[i].part, part) ? err_set(err, ENOMEM, "option")
+								: 0;
+}
+
 int control_option(const char *name, const char *value, struct kms_json **ret_request,
 		   struct err *err)
 {
+	struct kms_json *request;
 	size_t i = 0;
+	int r;
 
 	while (i < OPTION_COUNT && strcmp(options[i].option.name, name) != 0)
 		i++;
 	if (i == OPTION_COUNT)
 		return err_set(err, ENOENT, "'%s' is no option", name);
-	*ret_request = kms_json_new_object();
-	if (*ret_request) {
-		struct kms_json *part = kms_json_new_object();
-		int r = part ? kms_json_set_str(part, options[i].member, value) : -ENOMEM;
-
-		if ((r | kms_json_set(*ret_request, options[i].part, part)) == 0)
-			return 0;
-	}
-	kms_json_free(*ret_request);
-	return err_set(err, ENOMEM, "'%s'", name);
+	request = kms_json_new_object();
+	r = request ? fill_option(request, i, value, err) : err_set(err, ENOMEM, "option");
+	if (r < 0)
+		kms_json_free(request);
+	else
+		*ret_request = request;
+	return r;
 }
 
 const struct control_option *control_options(size_t *ret_count)

@@ -19,7 +19,8 @@ void control_free(struct control *control);
 
 /*
  * Do what @request says, in the order of the manual's list. -EINVAL: it is wrong, and nothing of the
- * part that is wrong, or of the parts behind it, was done. Any thread.
+ * part that is wrong, or of the parts behind it, was done. -ENOENT: what it names is not there. Any
+ * thread.
  */
 int control_apply(struct control *control, const struct kms_json *request, struct err *err);
 
@@ -28,7 +29,7 @@ struct kms_json *control_status(struct control *control);
 
 /*
  * An option of the server's command line, as a request: *@ret_request is the caller's.
- * -ENOENT: there is no such option.
+ * -ENOENT: there is no such option; -EINVAL: its value has another form.
  */
 int control_option(const char *name, const char *value, struct kms_json **ret_request,
 		   struct err *err);

@@ -33,12 +33,33 @@ struct command {
 
 static const struct option_row no_options[] = {{0}};
 
+static const struct option_row throttle_options[] = {
+	{"factor", "F", "with AWS's quotas multiplied by F, as 0.01"}, {0}};
+
+static const struct option_row fault_options[] = {
+	{"kind", "KIND", "throttle, latency, error, drop (no answer), truncate (half of one)"},
+	{"operation", "NAME", "of that operation only, as Decrypt"},
+	{"key", "KEY", "of that key only: id, ARN or alias name"},
+	{"percent", "N", "of so many of 100 requests (100)"},
+	{"count", "N", "of N requests, then no more"},
+	{"for", "DURATION", "for so long, then no more"},
+	{"exception", "NAME", "of kind error (KMSInternalException)"},
+	{"message", "TEXT", "of kind error: its text (none)"},
+	{"delay", "DURATION", "of kind latency: how much later"},
+	{0}};
+
 static const struct command commands[] = {
 	{"status", NULL, NULL, "show all of it", NULL, NULL, NULL, no_options, NULL},
 	{"clock", "set", "TIME", "+7d, -2h30m, 2026-12-01T00:00:00Z, or reset", "clock", "set",
 	 NULL, no_options, "clock"},
 	{"clock", "speed", "N", "go N times as fast as real time; 0 stands still", "clock", "speed",
 	 NULL, no_options, "clock"},
+	{"throttle", NULL, "quotas|off", "refuse what is above AWS's request quotas", "throttle",
+	 "mode", NULL, throttle_options, "throttle"},
+	{"fault", "add", NULL, "let requests fail:", "fault", NULL, "add", fault_options, "fault"},
+	{"fault", "list", NULL, "show the faults in force", NULL, NULL, NULL, no_options, "fault"},
+	{"fault", "clear", "[ID]", "take away that fault, or all", "fault", "clear", NULL,
+	 no_options, "fault"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

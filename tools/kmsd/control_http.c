@@ -81,7 +81,11 @@ static void answer(struct control_http *http, const struct flow_request *request
 		return;
 	}
 	if (r < 0)
-		refuse(ret, r == -EINVAL || r == -EUCLEAN ? 400 : 500, err.msg);
+		refuse(ret,
+		       r == -EINVAL || r == -EUCLEAN ? 400
+		       : r == -ENOENT		     ? 404
+						     : 500,
+		       err.msg);
 	else
 		reply(ret, 200, control_status(http->control));
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control_value.h"
 #include "kms_json.h"
 
 static const char *text(const struct kms_json *v, const char *name)
@@ -34,11 +35,55 @@ static void show_clock(const struct kms_json *v)
 		       *offset == '-' ? "behind" : "ahead of", speed);
 }
 
+static void show_throttle(const struct kms_json *v)
+{
+	if (strcmp(text(v, "mode"), "off") == 0)
+		printf("throttle     off\n");
+	else
+		printf("throttle     AWS's quotas times %g, %.0f requests refused so far\n",
+		       number(v, "factor"), number(v, "throttled"));
+}
+
+static void show_fault(const struct kms_json *v)
+{
+	char length[CONTROL_TEXT_MAX];
+
+	printf("fault %-6.0f %s", number(v, "id"), text(v, "kind"));
+	if (kms_json_get(v, "exception"))
+		printf(" %s", text(v, "exception"));
+	if (kms_json_get(v, "delay_ms")) {
+		control_duration_text((int64_t)number(v, "delay_ms"), length);
+		printf(" %s", length);
+	}
+	printf(", %s", kms_json_get(v, "operation") ? text(v, "operation") : "any operation");
+	if (kms_json_get(v, "key"))
+		printf(" of key %s", text(v, "key"));
+	if (number(v, "percent") < 100)
+		printf(", %g %%", number(v, "percent"));
+	if (kms_json_get(v, "count_left"))
+		printf(", %.0f more", number(v, "count_left"));
+	if (kms_json_get(v, "left_ms")) {
+		control_duration_text((int64_t)number(v, "left_ms"), length);
+		printf(", for %s", length);
+	}
+	printf("; met %.0f\n", number(v, "hits"));
+}
+
+static void show_faults(const struct kms_json *v)
+{
+	for (size_t i = 0; i < kms_json_count(v); i++)
+		show_fault(kms_json_at(v, i));
+	if (kms_json_count(v) == 0)
+		printf("fault        none\n");
+}
+
 static const struct {
 	const char *name;
 	void (*show)(const struct kms_json *v);
 } parts[] = {
 	{"clock", show_clock},
+	{"throttle", show_throttle},
+	{"fault", show_faults},
 };
 
 void control_show(const struct kms_json *status, const char *part)

@@ -20,6 +20,7 @@ static const struct {
 	[FAULT_ACCESS_DENIED] = {"AccessDeniedException", 400, true},
 	[FAULT_ALREADY_EXISTS] = {"AlreadyExistsException", 400, false},
 	[FAULT_DELETE_CONFLICT] = {"DeleteConflictException", 400, false},
+	[FAULT_DEPENDENCY_TIMEOUT] = {"DependencyTimeoutException", 503, false},
 	[FAULT_DISABLED] = {"DisabledException", 400, false},
 	[FAULT_DRY_RUN] = {"DryRunOperationException", 400, false},
 	[FAULT_ENTITY_EXISTS] = {"EntityAlreadyExistsException", 400, false},
@@ -27,6 +28,7 @@ static const struct {
 	[FAULT_EXPIRED_TOKEN] = {"ExpiredTokenException", 400, false},
 	[FAULT_INCOMPLETE_SIGNATURE] = {"IncompleteSignatureException", 400, false},
 	[FAULT_INCORRECT_KEY] = {"IncorrectKeyException", 400, false},
+	[FAULT_INTERNAL_FAILURE] = {"InternalFailure", 500, false},
 	[FAULT_INVALID_ALIAS_NAME] = {"InvalidAliasNameException", 400, false},
 	[FAULT_INVALID_ARN] = {"InvalidArnException", 400, false},
 	[FAULT_INVALID_CIPHERTEXT] = {"InvalidCiphertextException", 400, false},
@@ -37,6 +39,7 @@ static const struct {
 	[FAULT_INVALID_MARKER] = {"InvalidMarkerException", 400, false},
 	[FAULT_INVALID_SIGNATURE] = {"InvalidSignatureException", 400, false},
 	[FAULT_INVALID_STATE] = {"KMSInvalidStateException", 400, false},
+	[FAULT_KEY_UNAVAILABLE] = {"KeyUnavailableException", 500, false},
 	[FAULT_KMS_INTERNAL] = {"KMSInternalException", 500, false},
 	[FAULT_LIMIT_EXCEEDED] = {"LimitExceededException", 400, false},
 	[FAULT_LOOKUP_ATTRIBUTES] = {"InvalidLookupAttributesException", 400, false},
@@ -51,7 +54,9 @@ static const struct {
 	[FAULT_PACKED_POLICY] = {"PackedPolicyTooLargeException", 400, false},
 	[FAULT_REQUEST_TIMEOUT] = {"RequestTimeoutException", 408, false},
 	[FAULT_SERIALIZATION] = {"SerializationException", 400, false},
+	[FAULT_SERVICE_UNAVAILABLE] = {"ServiceUnavailable", 503, false},
 	[FAULT_TAG] = {"TagException", 400, false},
+	[FAULT_THROTTLING] = {"ThrottlingException", 400, false},
 	[FAULT_TIME_RANGE] = {"InvalidTimeRangeException", 400, false},
 	[FAULT_TOO_LARGE] = {"RequestEntityTooLargeException", 413, false},
 	[FAULT_UNKNOWN_OPERATION] = {"UnknownOperationException", 400, false},
@@ -77,6 +82,21 @@ int fault_set(struct err *err, enum fault fault, const char *fmt, ...)
 	}
 	(void)snprintf(err->msg, sizeof(err->msg), "%s", err->code); /* fits */
 	return -EKEYREJECTED;
+}
+
+const char *fault_name(enum fault fault)
+{
+	return faults[fault].name;
+}
+
+bool fault_find(const char *name, enum fault *ret_fault)
+{
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (strcmp(faults[i].name, name) == 0) {
+			*ret_fault = (enum fault)i;
+			return true;
+		}
+	return false;
 }
 
 int fault_is(const struct err *err, enum fault fault)
@@ -138,6 +158,8 @@ static const struct {
 	{FAULT_NO_SUCH_ENTITY, "NoSuchEntity", 404},
 	{FAULT_PACKED_POLICY, "PackedPolicyTooLarge", 400},
 	{FAULT_SERIALIZATION, "MalformedInput", 400},
+	{FAULT_SERVICE_UNAVAILABLE, "ServiceUnavailable", 503},
+	{FAULT_THROTTLING, "Throttling", 400},
 	{FAULT_TOO_LARGE, "RequestEntityTooLarge", 413},
 	{FAULT_UNKNOWN_OPERATION, "InvalidAction", 400},
 	{FAULT_UNRECOGNIZED_CLIENT, "InvalidClientTokenId", 403},

@@ -7,6 +7,8 @@
 #ifndef KMSD_FAULT_H
 #define KMSD_FAULT_H
 
+#include <stdbool.h>
+
 struct buf;
 struct err;
 
@@ -14,6 +16,7 @@ enum fault {
 	FAULT_ACCESS_DENIED,
 	FAULT_ALREADY_EXISTS,
 	FAULT_DELETE_CONFLICT,
+	FAULT_DEPENDENCY_TIMEOUT,
 	FAULT_DISABLED,
 	FAULT_DRY_RUN,
 	FAULT_ENTITY_EXISTS,
@@ -21,6 +24,7 @@ enum fault {
 	FAULT_EXPIRED_TOKEN,
 	FAULT_INCOMPLETE_SIGNATURE,
 	FAULT_INCORRECT_KEY,
+	FAULT_INTERNAL_FAILURE,
 	FAULT_INVALID_ALIAS_NAME,
 	FAULT_INVALID_ARN,
 	FAULT_INVALID_CIPHERTEXT,
@@ -31,6 +35,7 @@ enum fault {
 	FAULT_INVALID_MARKER,
 	FAULT_INVALID_SIGNATURE,
 	FAULT_INVALID_STATE,
+	FAULT_KEY_UNAVAILABLE,
 	FAULT_KMS_INTERNAL,
 	FAULT_LIMIT_EXCEEDED,
 	FAULT_LOOKUP_ATTRIBUTES,
@@ -45,7 +50,9 @@ enum fault {
 	FAULT_PACKED_POLICY,
 	FAULT_REQUEST_TIMEOUT,
 	FAULT_SERIALIZATION,
+	FAULT_SERVICE_UNAVAILABLE,
 	FAULT_TAG,
+	FAULT_THROTTLING,
 	FAULT_TIME_RANGE,
 	FAULT_TOO_LARGE, /* HTTP 413; KMS's front end answers so, outside of its API */
 	FAULT_UNKNOWN_OPERATION,
@@ -60,6 +67,10 @@ enum fault {
  */
 int fault_set(struct err *err, enum fault fault, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The exception's name, and the other way: false: there is none of that name. */
+const char *fault_name(enum fault fault);
+bool fault_find(const char *name, enum fault *ret_fault);
 
 /* Whether @err holds an exception for the client, as opposed to trouble of ours. */
 int fault_is(const struct err *err, enum fault fault);

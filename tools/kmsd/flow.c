@@ -12,6 +12,7 @@
 #include "calendar.h"
 #include "call.h"
 #include "decisions.h"
+#include "disturb.h"
 #include "err.h"
 #include "fault.h"
 #include "forward.h"
@@ -320,13 +321,17 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	if (r == 0 && !output)
 		r = err_set(&failure, ENOMEM, "reply");
 	if (r == 0)
+		r = disturb_call(&call, &failure);
+	if (r == 0)
 		r = run(&call, &failure);
 	if (r == 0) {
 		err_clear(&failure); /* what a step tried and did without */
 		note_use(&call, ret->request_id);
 	}
 	fill_reply(&call, &failure, ret);
-	report(&call, request, &parts, ret, &failure);
+	disturb_reply(&call, ret);
+	if (!ret->drop) /* what is not answered never came */
+		report(&call, request, &parts, ret, &failure);
 	kms_json_free(call.response_elements);
 	forward_done(&call.forward);
 	kms_json_free(call.decisions);

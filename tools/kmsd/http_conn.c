@@ -225,7 +225,7 @@ static enum http_want refuse(struct http_conn *c, enum fault fault, unsigned sta
 }
 
 /* What was asked for by a fault: the reply is ready, and goes out late, in part or not at all. */
-static void disturb_reply(struct http_conn *c, const struct flow_reply *reply)
+static void note_faults(struct http_conn *c, const struct flow_reply *reply)
 {
 	c->watch.delay_ms = reply->delay_ms;
 	if (reply->drop || (reply->cut && !reply->body_len))
@@ -262,7 +262,7 @@ static enum http_want answer(struct http_conn *c, const struct http_site *site, 
 		      &reply);
 	c->last = c->last || reply.cut || reply.drop;
 	want = queue_reply(c, &reply);
-	disturb_reply(c, &reply);
+	note_faults(c, &reply);
 	flow_reply_free(&reply);
 	c->answering = false;
 	reset(&c->body);

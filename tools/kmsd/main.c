@@ -75,11 +75,11 @@ static void usage(void)
 	       "A local AWS Key Management Service, in the foreground until SIGTERM or "
 	       "SIGINT.\n\n");
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		printf("  --%-18s%-10s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
+		printf("  --%-16s %-12s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
 		       options[i].help);
 	printf("\nTo begin with (kmsd control changes them later; durations as 250ms, 5s, 7d):\n");
 	for (size_t i = 0; i < control_count; i++)
-		printf("  --%-18s%-10s %s\n", control[i].name, control[i].arg, control[i].help);
+		printf("  --%-16s %-12s %s\n", control[i].name, control[i].arg, control[i].help);
 	printf("\nThe access key printed at the start is that of the account's root user. aws iam "
 	       "makes "
 	       "users\nand roles; their policies and key policies decide what they may do. It is "

@@ -23,6 +23,7 @@
 #include "keyring.h"
 #include "secret.h"
 #include "service_proof.h"
+#include "throttle.h"
 #include "usage.h"
 
 struct server {
@@ -130,6 +131,7 @@ static int open_services(struct server *s, const char *data_dir, struct err *err
 static int open_parts(struct server *s, const struct server_config *config, struct err *err)
 {
 	struct kmsd *k = &s->kmsd;
+	uint64_t seed = 0;
 	int r;
 
 	k->place = (struct keyref_place){config->accounts[0], config->region};
@@ -145,6 +147,9 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	if (r == 0)
 		key_events_watch(k->ring, k->audit);
 	r = r ? r : callers_new(k->store, &k->callers, err);
+	r = r ? r : throttle_new(&k->throttle, err);
+	r = r ? r : ids_random(&seed, sizeof(seed), false, err);
+	r = r ? r : inject_new(seed, &k->inject, err);
 	r = r ? r : control_new(k, tick, s, &s->control, err);
 	r = r ? r : open_accounts(s, config, err);
 	r = r ? r : open_services(s, config->data_dir, err);
@@ -187,6 +192,8 @@ void server_stop(struct server *server)
 	decisions_close(server->kmsd.decisions);
 	audit_close(server->kmsd.audit);
 	store_close(server->kmsd.store);
+	inject_free(server->kmsd.inject);
+	throttle_free(server->kmsd.throttle);
 	calendar_close(server->kmsd.calendar);
 	free(server->service_file);
 	if (server->dir_fd >= 0)
