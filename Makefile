@@ -51,6 +51,7 @@ help:
 	@echo "make bench-kmsd set up, build, print how fast kmsd answers, empty and with a million grants"
 	@echo "make setup     install the Debian packages that build and tests need"
 	@echo "make build     build kmsvol and kmsd into $(B)/"
+	@echo "make bench-store  space, cleaning, memory, mount after a kill: the store's numbers against their limits"
 	@echo "make install   install them below PREFIX=$(PREFIX)"
 	@echo "make uninstall remove what install put there"
 	@echo "make format    put the sources into the project's layout"
@@ -79,6 +80,9 @@ bench-run: $(BINS)
 
 bench-kmsd-run: $(BINS) $(B)/tests/kmsload $(B)/tests/kmsdstart $(B)/unit/test_kmsd_policy_explain
 	$(Q)BUILD=$(abspath $(B)) tests/bench-kmsd
+
+bench-store-run: $(BINS)
+	$(Q)BUILD=$(abspath $(B)) tests/bench-store
 
 unit: $(UNIT_BINS)
 

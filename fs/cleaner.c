@@ -29,13 +29,13 @@
 #include "segment.h"
 #include "store_internal.h"
 
-#define IDLE_MS	    1000u	  /* without a write: the users rest */
-#define PINNED_MS   10000u	  /* how often to look whether a snapshot has gone */
-#define PATIENCE_MS 20000u	  /* that a writer waits for room */
-#define LOOK_BYTES  (16u << 20)	  /* written since the last look */
-#define LIVE_MAX    (64ULL << 20) /* moved in one step, unless a segment is larger */
-#define CHECKPOINTS 2		  /* that neither root names a segment which died before */
-#define ROOM_SPARED (1u << 20)	  /* of what is free, for the pages of these */
+#define IDLE_MS	    1000u	   /* without a write: the users rest */
+#define PINNED_MS   10000u	   /* how often to look whether a snapshot has gone */
+#define PATIENCE_MS 20000u	   /* that a writer waits for room */
+#define LOOK_BYTES  (16u << 20)	   /* written since the last look */
+#define LIVE_MAX    (128ULL << 20) /* moved in one step, unless a segment is larger */
+#define CHECKPOINTS 2		   /* that neither root names a segment which died before */
+#define ROOM_SPARED (1u << 20)	   /* of what is free, for the pages of these */
 
 struct cleaner {
 	struct store *store;	     /* fixed at new */

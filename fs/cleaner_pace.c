@@ -66,8 +66,8 @@ uint64_t pace_limit(const struct pace_space *space, const struct pace_log *log, 
 	uint64_t must = space->live + space->pinned;
 	uint64_t limit = PERCENT(must, modes[mode].percent);
 
-	/* Under load the head's free end and the spare are no waste that cleaning could mend. */
-	return mode == PACE_LOAD ? limit + log->segment_size : limit;
+	/* Under load the head's free end, the spare and what is kept for the next ones are no waste. */
+	return mode == PACE_LOAD ? limit + 2 * log->segment_size : limit;
 }
 
 static uint64_t standing(const struct pace_space *space)
@@ -108,6 +108,9 @@ size_t pace_pick(const struct segment_info *info, size_t count, const struct pac
 
 	if (now <= limit && !crumbs)
 		return 0;
+	/* Several together, once it is time: the more are sorted at once, the more neighbours meet. */
+	if (mode == PACE_LOAD)
+		limit -= limit / 20 < 2 * log->segment_size ? limit / 20 : 2 * log->segment_size;
 	found = malloc((count ? count : 1) * sizeof(*found));
 	for (size_t i = 0; found && i < count; i++) {
 		const struct segment_info *s = &info[i];
@@ -139,7 +142,7 @@ size_t pace_pick(const struct segment_info *info, size_t count, const struct pac
 unsigned pace_delay_us(const struct pace_space *space, const struct pace_log *log)
 {
 	uint64_t must = space->live + space->pinned;
-	uint64_t soft = PERCENT(must, 155) + 2 * log->segment_size, now = standing(space);
+	uint64_t soft = PERCENT(must, 155) + 3 * log->segment_size, now = standing(space);
 	uint64_t range = must / 4 + 1;
 
 	if (now <= soft)

@@ -122,7 +122,7 @@ uint64_t segment_dead_bytes(struct segment_table *table, uint32_t below);
 unsigned segment_drop_recycled(struct segment_table *table);
 
 /* Keep no more than @max from now on; what is kept already stays. Bytes of those that are. */
-#define SEGMENT_KEPT_MAX 4
+#define SEGMENT_KEPT_MAX 2
 void segment_recycle_at_most(struct segment_table *table, unsigned max);
 uint64_t segment_recycled_bytes(struct segment_table *table);
 

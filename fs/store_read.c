@@ -1,6 +1,6 @@
 /*
- * Reading: look where the blocks are, read and decrypt runs that stand one behind the other. Nothing is
- * served before its tag, with its LBA and seq, was checked.
+ * Reading: look where the blocks are, read and decrypt them in the order in which they stand there. Nothing
+ * is served before its tag, with its LBA and seq, was checked.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,67 +19,128 @@
 #include "store.h"
 #include "store_internal.h"
 
-/* @count blocks that stand one behind the other from @seq on, at most a chunk. */
-static int read_slots(struct store *s, struct store_worker *w, uint64_t lba, uint64_t count,
-		      uint64_t seq, uint8_t *buf, struct err *err)
+#define CHUNK_BLOCKS_MAX (STORE_CHUNK_BYTES / STORE_BLOCK_SIZE_MIN)
+
+/* A block to be read. */
+struct wanted {
+	uint64_t seq; /* where the map says that it is */
+	unsigned i;   /* which of the chunk's */
+};
+
+/* The chunk that is read. */
+struct chunk {
+	struct store *store;
+	struct store_worker *worker;
+	uint64_t lba;
+	uint8_t *buf;
+	struct wanted wanted[CHUNK_BLOCKS_MAX]; /* by rising seq, without holes */
+	unsigned count;
+};
+
+static int say_error(const struct chunk *c, const struct wanted *w, int r, struct err *err)
 {
-	uint32_t block_size = s->geometry.block_size;
-	uint64_t i = 0, unit = s->slot_len / FORMAT_UNIT;
+	const char *why = r == -EBADMSG	  ? "the data is damaged: it fails its check"
+			  : r == -ENODATA ? "the file is cut short"
+					  : strerror(-r);
+	bool damaged = r == -EBADMSG || r == -ENODATA;
+
+	return err_set(err, damaged ? EBADMSG : EIO,
+		       "block %" PRIu64 ": segments/%08" PRIx32 " at %" PRIu64 ": %s%s",
+		       c->lba + w->i, format_seq_segment(w->seq), format_seq_off(w->seq),
+		       damaged ? "" : "read: ", why);
+}
+
+/* Read blocks that stand close together, in one piece with what is between them, and decrypt them. */
+static int read_group(struct chunk *c, const struct wanted *w, unsigned count, struct err *err)
+{
+	struct store *s = c->store;
+	struct store_worker *worker = c->worker;
+	uint64_t from = format_seq_off(w[0].seq), len;
 	struct segment *segment;
-	int r = segment_get(s->table, format_seq_segment(seq), &segment, err);
+	unsigned i = 0;
+	int r = segment_get(s->table, format_seq_segment(w[0].seq), &segment, err);
 
 	if (r < 0)
 		return r;
-	r = disk_pread(segment_file(segment), w->slots, count * s->slot_len, format_seq_off(seq));
+	len = format_seq_off(w[count - 1].seq) + s->slot_len - from;
+	r = disk_pread(segment_file(segment), worker->slots, len, from);
 	if (r == 0)
-		r = store_use_key(w->decrypt, &w->decrypt_for, segment);
+		r = store_use_key(worker->decrypt, &worker->decrypt_for, segment);
 	for (; r == 0 && i < count; i++)
-		r = blockcrypt_decrypt(w->decrypt, lba + i, seq + i * unit,
-				       w->slots + i * s->slot_len, buf + i * block_size);
+		r = blockcrypt_decrypt(worker->decrypt, c->lba + w[i].i, w[i].seq,
+				       worker->slots + (format_seq_off(w[i].seq) - from),
+				       c->buf + (size_t)w[i].i * s->geometry.block_size);
 	segment_put(segment);
-	if (r == 0)
-		return 0;
-	i -= i > 0;
-	if (r == -EBADMSG || r == -ENODATA)
-		return err_set(err, EBADMSG,
-			       "block %" PRIu64 ": segments/%08" PRIx32 " at %" PRIu64 ": %s",
-			       lba + i, format_seq_segment(seq), format_seq_off(seq + i * unit),
-			       r == -EBADMSG ? "the data is damaged: it fails its check"
-					     : "the file is cut short");
-	return err_set(err, EIO,
-		       "block %" PRIu64 ": segments/%08" PRIx32 " at %" PRIu64 ": read: %s",
-		       lba + i, format_seq_segment(seq), format_seq_off(seq), strerror(-r));
+	return r == 0 ? 0 : say_error(c, &w[i - (i > 0)], r, err);
 }
 
-/* How many of the next blocks, at most @max, stand one behind the other (holes: are holes too). */
-static uint64_t run_length(const struct store *s, uint64_t lba, uint64_t max, uint64_t seq)
+/* How many of the next blocks are read with the first: the gaps cost less than further calls. */
+static unsigned group_len(const struct chunk *c, const struct wanted *w, unsigned count)
 {
-	uint64_t step = seq ? s->slot_len / FORMAT_UNIT : 0, n = 1;
+	uint32_t slot_len = c->store->slot_len;
+	uint64_t room = FORMAT_RECORD_LEN + (uint64_t)c->store->chunk_blocks * slot_len;
+	unsigned n = 1;
 
-	while (n < max && blockmap_get(s->map, lba + n) == seq + n * step)
-		n++;
+	for (; n < count; n++) {
+		uint64_t off = format_seq_off(w[n].seq),
+			 end = format_seq_off(w[n - 1].seq) + slot_len;
+
+		if (format_seq_segment(w[n].seq) != format_seq_segment(w[0].seq) ||
+		    off - end > slot_len || off + slot_len - format_seq_off(w[0].seq) > room)
+			break;
+	}
 	return n;
+}
+
+/* Where the blocks of the chunk are; those that are nowhere are zeros. */
+static void look_up(struct chunk *c, uint64_t count)
+{
+	uint32_t block_size = c->store->geometry.block_size;
+
+	c->count = 0;
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t seq = blockmap_get(c->store->map, c->lba + i);
+		unsigned k = c->count;
+
+		if (!seq) {
+			memset(c->buf + (size_t)i * block_size, 0, block_size);
+			continue;
+		}
+		for (; k > 0 && c->wanted[k - 1].seq > seq; k--)
+			c->wanted[k] = c->wanted[k - 1];
+		c->wanted[k] = (struct wanted){seq, i};
+		c->count++;
+	}
+}
+
+/* At most a chunk. -ENOENT: a segment is gone though the map names it still. */
+static int read_blocks_of_chunk(struct store *s, struct store_worker *w, uint64_t lba,
+				uint64_t count, uint8_t *buf, struct err *err)
+{
+	struct chunk c = {.store = s, .worker = w, .lba = lba, .buf = buf};
+	int r = 0;
+
+	look_up(&c, count);
+	for (unsigned i = 0, n; r == 0 && i < c.count; i += n) {
+		n = group_len(&c, c.wanted + i, c.count - i);
+		r = read_group(&c, c.wanted + i, n, err);
+		if (r == -ENOENT && blockmap_get(s->map, lba + c.wanted[i].i) != c.wanted[i].seq)
+			return -EAGAIN; /* overwritten or moved, and its dead segment gone, meanwhile */
+	}
+	return r;
 }
 
 int store_read_blocks(struct store *s, struct store_worker *w, uint64_t lba, uint64_t count,
 		      uint8_t *buf, struct err *err)
 {
 	while (count) {
-		uint64_t seq = blockmap_get(s->map, lba);
-		uint64_t max = count < s->chunk_blocks ? count : s->chunk_blocks;
-		uint64_t n = run_length(s, lba, max, seq);
-		int r;
+		uint64_t n = count < s->chunk_blocks ? count : s->chunk_blocks;
+		int r = read_blocks_of_chunk(s, w, lba, n, buf, err);
 
-		if (seq) {
-			r = read_slots(s, w, lba, n, seq, buf, err);
-			if (r == -ENOENT && blockmap_get(s->map, lba) != seq)
-				continue; /* overwritten, and its dead segment gone, meanwhile */
-			if (r < 0)
-				return r == -ENOENT ? err_set(err, EIO, "%s", err ? err->msg : "")
-						    : r;
-		} else {
-			memset(buf, 0, n * s->geometry.block_size);
-		}
+		if (r == -EAGAIN)
+			continue;
+		if (r < 0)
+			return r == -ENOENT ? err_set(err, EIO, "%s", err ? err->msg : "") : r;
 		lba += n;
 		count -= n;
 		buf += n * s->geometry.block_size;
