@@ -46,6 +46,39 @@ int bytes_from_hex(const char *text, uint8_t *ret_bytes, size_t len)
 	return 0;
 }
 
+/* Bytes that continue a sequence which began with @lead; -1: none begins so. */
+static int continuation(unsigned char lead)
+{
+	if (lead < 0x80)
+		return 0;
+	if (lead >= 0xc2 && lead <= 0xdf)
+		return 1;
+	if (lead >= 0xe0 && lead <= 0xef)
+		return 2;
+	return lead >= 0xf0 && lead <= 0xf4 ? 3 : -1;
+}
+
+bool bytes_utf8(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + len;
+
+	while (p < end) {
+		unsigned char lead = *p++;
+		int more = continuation(lead);
+
+		if (more == 0)
+			continue;
+		if (more < 0 || end - p < more || (lead == 0xe0 && *p < 0xa0) ||
+		    (lead == 0xed && *p > 0x9f) || (lead == 0xf0 && *p < 0x90) ||
+		    (lead == 0xf4 && *p > 0x8f))
+			return false;
+		for (; more > 0; more--)
+			if ((*p++ & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}
+
 char *bytes_to_base64(const uint8_t *bytes, size_t len)
 {
 	char *text;

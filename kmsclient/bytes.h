@@ -58,6 +58,9 @@ int bytes_hex_digit(char c);
 /* Exactly 2 * @len hex digits (either case) and the end of @text into @ret_bytes; else -EINVAL. */
 int bytes_from_hex(const char *text, uint8_t *ret_bytes, size_t len);
 
+/* UTF-8 (RFC 3629): no overlong forms, no surrogates. */
+bool bytes_utf8(const char *text, size_t len);
+
 /* Base64 (RFC 4648 section 4, padded) of @len bytes; the caller frees. NULL: out of memory. */
 char *bytes_to_base64(const uint8_t *bytes, size_t len);
 

@@ -34,10 +34,14 @@ int kms_json_parse_any(const char *text, size_t len, struct kms_json **ret_value
 	struct json_tokener *tok;
 	struct json_object *obj;
 	enum json_tokener_error e;
-	size_t used;
+	size_t members;
+	int r;
 
 	if (len > INT_MAX)
 		return err_set(err, EUCLEAN, "JSON text of %zu bytes is too long", len);
+	r = kms_json_scan(text, len, &members, err);
+	if (r < 0)
+		return r;
 	tok = json_tokener_new_ex(KMS_JSON_DEPTH_MAX);
 	if (!tok)
 		return err_set(err, ENOMEM, "JSON: out of memory");
@@ -46,22 +50,14 @@ int kms_json_parse_any(const char *text, size_t len, struct kms_json **ret_value
 	printbuf_reset(tok->pb);
 	obj = json_tokener_parse_ex(tok, text, (int)len);
 	e = json_tokener_get_error(tok);
-	if (e == json_tokener_continue) /* a bare number ends only with the text */
-		obj = json_tokener_parse_ex(tok, "", 1), e = json_tokener_get_error(tok),
-		used = len;
-	else
-		used = json_tokener_get_parse_end(tok);
+	if (e == json_tokener_continue) { /* a bare number ends only with the text */
+		obj = json_tokener_parse_ex(tok, "", 1);
+		e = json_tokener_get_error(tok);
+	}
 	OPENSSL_cleanse(tok->pb->buf, (size_t)tok->pb->size);
 	json_tokener_free(tok);
-	if (e == json_tokener_success && used < len)
-		used += strspn(text + used, " \t\r\n");
-	if (e != json_tokener_success || used != len) {
-		kms_json_free(out(obj));
-		return err_set(err, EUCLEAN, "not JSON: %s at byte %zu",
-			       e != json_tokener_success ? json_tokener_error_desc(e)
-							 : "something stands behind the value",
-			       used);
-	}
+	if (e != json_tokener_success) /* after the scan, only for want of memory */
+		return err_set(err, ENOMEM, "JSON: %s", json_tokener_error_desc(e));
 	*ret_value = out(obj);
 	return 0;
 }
@@ -349,6 +345,23 @@ struct kms_json *kms_json_at(const struct kms_json *arr, size_t i)
 	if (!json_object_is_type(in(arr), json_type_array))
 		return NULL;
 	return out(json_object_array_get_idx(in(arr), i));
+}
+
+size_t kms_json_members(const struct kms_json *value)
+{
+	size_t n = 0;
+
+	if (kms_json_type(value) == KMS_JSON_OBJECT) {
+		json_object_object_foreach(in(value), name, member)
+		{
+			(void)name; /* counted */
+			n += 1 + kms_json_members(out(member));
+		}
+	}
+	if (kms_json_type(value) == KMS_JSON_ARRAY)
+		for (size_t i = 0; i < kms_json_count(value); i++)
+			n += kms_json_members(kms_json_at(value, i));
+	return n;
 }
 
 int kms_json_each(const struct kms_json *obj,

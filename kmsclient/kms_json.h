@@ -26,8 +26,15 @@ enum kms_json_type {
 };
 
 /*
- * Parse one whole JSON object (RFC 8259; nothing behind it but white space, valid UTF-8, at most
- * KMS_JSON_DEPTH_MAX deep). -EUCLEAN with a sentence when it is not one; -ENOMEM.
+ * Is it one whole JSON value, to the letter of RFC 8259? Nothing behind it but white space, valid UTF-8 without halves
+ * of surrogate pairs, no NUL in names, numbers that 64 bits or a double hold, at most KMS_JSON_DEPTH_MAX deep.
+ * Takes no memory and one pass. *@ret_members are the members of all objects in it, a name that
+ * stands twice counted twice. -EUCLEAN with a sentence.
+ */
+int kms_json_scan(const char *text, size_t len, size_t *ret_members, struct err *err);
+
+/*
+ * Parse one whole JSON object, which kms_json_scan() finds good; of members with one name the last counts. -EUCLEAN with a sentence when it is not one; -ENOMEM.
  * The parser's own copies of strings are wiped.
  */
 int kms_json_parse(const char *text, size_t len, struct kms_json **ret_obj, struct err *err);
@@ -83,6 +90,8 @@ bool kms_json_bool_value(const struct kms_json *value);
 
 /* Elements of an array, members of an object; in order of insertion. */
 size_t kms_json_count(const struct kms_json *value);
+/* Members of all objects in it: fewer than kms_json_scan() counted when a name stood twice. */
+size_t kms_json_members(const struct kms_json *value);
 struct kms_json *kms_json_at(const struct kms_json *arr, size_t i);
 /*
  * Call @fn for each member until it returns nonzero, which is then returned; else 0. @fn must not

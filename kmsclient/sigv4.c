@@ -332,9 +332,11 @@ int sigv4_signature(const uint8_t key[SIGV4_KEY_LEN], const char *text, size_t l
 	return r;
 }
 
-static void take_part(char *ret, size_t size, const char *value, size_t len)
+static void take_part(struct sigv4_authorization *a, char *ret, size_t size, const char *value,
+		      size_t len)
 {
-	if (ret[0] || len >= size) /* the first of two counts; too long is as good as missing */
+	a->repeated |= ret[0] != '\0';
+	if (ret[0] || len >= size) /* too long is as good as missing */
 		return;
 	memcpy(ret, value, len);
 	ret[len] = '\0';
@@ -353,11 +355,12 @@ int sigv4_parse_authorization(const char *value, struct sigv4_authorization *ret
 		p += strspn(p, " ,");
 		n = strcspn(p, " ,");
 		if (strncmp(p, "Credential=", 11) == 0)
-			take_part(ret->credential, sizeof(ret->credential), p + 11, n - 11);
+			take_part(ret, ret->credential, sizeof(ret->credential), p + 11, n - 11);
 		else if (strncmp(p, "SignedHeaders=", 14) == 0)
-			take_part(ret->signed_headers, sizeof(ret->signed_headers), p + 14, n - 14);
+			take_part(ret, ret->signed_headers, sizeof(ret->signed_headers), p + 14,
+				  n - 14);
 		else if (strncmp(p, "Signature=", 10) == 0)
-			take_part(ret->signature, sizeof(ret->signature), p + 10, n - 10);
+			take_part(ret, ret->signature, sizeof(ret->signature), p + 10, n - 10);
 		p += n;
 	}
 	return 0;

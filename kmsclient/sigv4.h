@@ -6,6 +6,7 @@
 #ifndef KMSCLIENT_SIGV4_H
 #define KMSCLIENT_SIGV4_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,7 @@ struct sigv4_authorization {
 	char credential[4 * SIGV4_ID_MAX];
 	char signed_headers[SIGV4_SIGNED_MAX];
 	char signature[4 * SIGV4_HEX_LEN];
+	bool repeated; /* a part stands twice; the first is here */
 };
 
 /* Lower-case hex of the SHA-256 of @bytes. */

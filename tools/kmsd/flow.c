@@ -36,6 +36,7 @@ struct parts {
 	struct kms_json *input;
 	struct query *query; /* of the Query protocol */
 	const char *action;  /* what it says that it wants; "" for nothing */
+	size_t members;	     /* of all objects in the JSON text */
 };
 
 static void parts_free(struct parts *parts)
@@ -49,11 +50,11 @@ static int parse_json(const struct flow_request *request, struct call *call, str
 {
 	const char *target = service_header(&request->http, "X-Amz-Target");
 	const char *prefix = call->service->target_prefix;
-	int r = kms_json_parse(request->http.body, request->http.body_len, &parts->input, err);
+	const char *body = request->http.body;
+	size_t len = request->http.body_len;
 
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0)
+	if (kms_json_scan(body, len, &parts->members, err) < 0 ||
+	    body[strspn(body, " \t\r\n")] != '{')
 		return fault_set(err, FAULT_SERIALIZATION, NULL);
 	if (target && strncmp(target, prefix, strlen(prefix)) == 0)
 		call->op = call->service->find(target + strlen(prefix));
@@ -77,10 +78,32 @@ static int parse_form(const struct flow_request *request, struct call *call, str
 		return fault_set(err, FAULT_UNKNOWN_OPERATION,
 				 "Could not find operation %s for version %s", parts->action,
 				 version ? version : "NO_VERSION_SPECIFIED");
-	return query_input(parts->query, call->op->members, &parts->input, err);
+	return 0;
 }
 
-/* Body and target: what AWS's front end looks at before it asks who is calling. */
+/*
+ * The input, for one who is known: only now does what was sent cost memory. Members given twice are
+ * refused, since two readers may take different ones.
+ */
+static int build_input(const struct flow_request *request, const struct call *call,
+		       struct parts *parts, struct err *err)
+{
+	int r;
+
+	if (parts->query)
+		return query_input(parts->query, call->op->members, &parts->input, err);
+	r = kms_json_parse(request->http.body, request->http.body_len, &parts->input, err);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0 || kms_json_members(parts->input) != parts->members)
+		return fault_set(err, FAULT_SERIALIZATION, NULL);
+	return 0;
+}
+
+/*
+ * Body and target: what AWS's front end looks at before it asks who is calling. It is anyone's, so it is looked
+ * at only: one pass without memory for JSON, one copy for a form.
+ */
 static int parse(const struct flow_request *request, struct call *call, struct parts *parts,
 		 struct err *err)
 {
@@ -310,6 +333,8 @@ void flow_handle(struct kmsd *kmsd, const struct flow_request *request, int64_t 
 	r = parse(request, &call, &parts, &failure);
 	if (r == 0)
 		r = authenticate(request, &call, real_ms, &caller, &failure);
+	if (r == 0)
+		r = build_input(request, &call, &parts, &failure);
 	call.address = request->address;
 	call.secure = request->secure;
 	call.user_agent = service_header(&request->http, "User-Agent");

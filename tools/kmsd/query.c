@@ -68,35 +68,6 @@ static int decode(char *text)
 	return 0;
 }
 
-/* Bytes that continue a sequence which began with @lead; -1: none begins so. */
-static int continuation(unsigned char lead)
-{
-	if (lead < 0x80)
-		return 0;
-	if (lead >= 0xc2 && lead <= 0xdf)
-		return 1;
-	if (lead >= 0xe0 && lead <= 0xef)
-		return 2;
-	return lead >= 0xf0 && lead <= 0xf4 ? 3 : -1;
-}
-
-/* UTF-8 (RFC 3629): no overlong forms, no surrogates. */
-static bool valid_utf8(const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p;) {
-		unsigned char lead = *p++;
-		int more = continuation(lead);
-
-		if (more < 0 || (lead == 0xe0 && *p < 0xa0) || (lead == 0xed && *p > 0x9f) ||
-		    (lead == 0xf0 && *p < 0x90) || (lead == 0xf4 && *p > 0x8f))
-			return false;
-		for (; more > 0; more--)
-			if ((*p++ & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 static int take_param(struct query *q, char *pair)
 {
 	char *value = strchr(pair, '=');
@@ -107,8 +78,9 @@ static int take_param(struct query *q, char *pair)
 		*value++ = '\0';
 	else
 		value = pair + strlen(pair);
-	if (decode(pair) < 0 || (*value && decode(value) < 0) || !valid_utf8(pair) ||
-	    !valid_utf8(value) || strlen(pair) > QUERY_NAME_MAX || q->count == QUERY_PARAMS_MAX)
+	if (decode(pair) < 0 || (*value && decode(value) < 0) || !bytes_utf8(pair, strlen(pair)) ||
+	    !bytes_utf8(value, strlen(value)) || strlen(pair) > QUERY_NAME_MAX ||
+	    q->count == QUERY_PARAMS_MAX)
 		return -EINVAL;
 	q->params[q->count].name = pair;
 	q->params[q->count++].value = value;

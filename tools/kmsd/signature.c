@@ -33,6 +33,15 @@ static const char *find_header(const struct sigv4_request *req, const char *name
 	return NULL;
 }
 
+static unsigned count_header(const struct sigv4_request *req, const char *name)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < req->header_count; i++)
+		count += strcasecmp(req->headers[i].name, name) == 0;
+	return count;
+}
+
 /* X-Amz-Date, or Date as HTTP writes it. "": neither, or not a date. */
 static void request_date(const struct sigv4_request *req, char ret_date[SIGV4_DATE_LEN + 1])
 {
@@ -153,18 +162,16 @@ static int check_clock(const char *date, int64_t now, struct err *err)
 	return 0;
 }
 
-static int in_signed_headers(const char *list, const char *name)
+static bool in_signed_headers(const char *list, const char *name, size_t n)
 {
-	size_t n = strlen(name);
-
 	for (const char *p = list; *p;) {
 		size_t len = strcspn(p, ";");
 
 		if (len == n && strncmp(p, name, n) == 0)
-			return 1;
+			return true;
 		p += len + (p[len] == ';');
 	}
-	return 0;
+	return false;
 }
 
 static int compare(const struct sigv4_request *req, const struct sigv4_authorization *a,
@@ -204,7 +211,7 @@ static int check_signed_headers(const struct sigv4_request *req, const char *lis
 {
 	char name[64];
 
-	if (!in_signed_headers(list, "host"))
+	if (!in_signed_headers(list, "host", 4))
 		return fault_set(err, FAULT_INVALID_SIGNATURE,
 				 "'Host' must be a 'SignedHeader' in the AWS Authorization.");
 	for (size_t i = 0; i < req->header_count; i++) {
@@ -215,11 +222,45 @@ static int check_signed_headers(const struct sigv4_request *req, const char *lis
 			continue;
 		for (size_t k = 0; k <= n && k < sizeof(name); k++)
 			name[k] = (char)tolower((unsigned char)given[k]);
-		if (n >= sizeof(name) || !in_signed_headers(list, name))
+		if (n >= sizeof(name) || !in_signed_headers(list, name, n))
 			return fault_set(
 				err, FAULT_INVALID_SIGNATURE,
 				"'%.60s' must be a 'SignedHeader' in the AWS Authorization.",
 				given);
+	}
+	return 0;
+}
+
+/*
+ * A signature covers all values of a header, and we would go by the first: what decides anything must stand once. So must each
+ * name in SignedHeaders; the canonical request has it once.
+ */
+static int check_once(const struct sigv4_request *req, const struct sigv4_authorization *a,
+		      struct err *err)
+{
+	static const char *const names[] = {"X-Amz-Date", "Date", "X-Amz-Target",
+					    "X-Amz-Security-Token", "Content-Type"};
+	unsigned count = 0;
+
+	if (a->repeated || count_header(req, "Authorization") > 1)
+		return fault_set(err, FAULT_INCOMPLETE_SIGNATURE,
+				 "Authorization header requires each parameter once.");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (count_header(req, names[i]) > 1)
+			return fault_set(err, FAULT_INVALID_SIGNATURE,
+					 "'%s' must stand once in the request.", names[i]);
+	for (const char *p = a->signed_headers; *p;) {
+		size_t n = strcspn(p, ";");
+
+		if (++count > SIGV4_HEADERS_MAX)
+			return fault_set(err, FAULT_INVALID_SIGNATURE,
+					 "'SignedHeaders' has more than %d names.",
+					 SIGV4_HEADERS_MAX);
+		if (p[n] && in_signed_headers(p + n + 1, p, n))
+			return fault_set(err, FAULT_INVALID_SIGNATURE,
+					 "'%.*s' must stand once in 'SignedHeaders'.",
+					 (int)(n < 60 ? n : 60), p);
+		p += n + (p[n] == ';');
 	}
 	return 0;
 }
@@ -237,6 +278,7 @@ static int check_form(const struct sigv4_request *req, const struct signature_pl
 				 "Request is missing Authentication Token");
 	request_date(req, ret_date);
 	r = check_complete(a, ret_date, header, err);
+	r = r ? r : check_once(req, a, err);
 	r = r ? r : split_credential(a->credential, scope, err);
 	if (r < 0)
 		return r;

@@ -357,7 +357,8 @@ static int check_value(struct check *c, const struct kms_json *v, struct err *er
 		check_length(c, n);
 		return 0;
 	case INTEGER:
-		if (type != KMS_JSON_INT)
+		if (type != KMS_JSON_INT || kms_json_int_value(v) > INT32_MAX ||
+		    kms_json_int_value(v) < INT32_MIN) /* no member is longer */
 			break;
 		check_integer(c, kms_json_int_value(v));
 		return 0;
