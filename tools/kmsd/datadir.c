@@ -1,8 +1,10 @@
 /* The data directory. See datadir.h. */
 #include "datadir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,8 +15,56 @@
 #include "err.h"
 #include "secret.h"
 #include "store.h"
+#include "textfile.h"
 
-#define LOCK_NAME "lock"
+#define LOCK_NAME     "lock"
+#define DATABASE_NAME "kmsd.sqlite" /* store.c's */
+
+/* Files of ours that can be there before the database, or without it when it was lost: that store.c tells. */
+static bool ours(const char *name)
+{
+	static const char *const names[] = {
+		".",
+		"..",
+		LOCK_NAME,
+		"root-key",
+		"root-key.new",
+		DATADIR_CREDENTIALS,
+		DATADIR_CREDENTIALS ".new",
+		"lost+found", /* a new file system's */
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Nothing is put into a directory that holds something, but not our database. */
+static int check_ours(int dir_fd, struct err *err)
+{
+	int fd, r = 0;
+	DIR *dir;
+
+	if (faccessat(dir_fd, DATABASE_NAME, F_OK, 0) == 0)
+		return 0;
+	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		r = err_set(err, errno, "cannot read it: %s", strerror(errno));
+		if (fd >= 0)
+			(void)close(fd); /* only read */
+		return r;
+	}
+	for (struct dirent *e; r == 0 && (e = readdir(dir));)
+		if (!ours(e->d_name))
+			r = err_set(err, ENOTEMPTY,
+				    "it holds '%s' but no '" DATABASE_NAME
+				    "', so it is not one of kmsd; name an empty or a new one",
+				    e->d_name);
+	(void)closedir(dir); /* only read */
+	return r;
+}
 
 /* The descriptor stays open: the lock lives as long as the process, however that ends. */
 static int lock(int dir_fd, struct err *err)
@@ -42,7 +92,8 @@ int datadir_open(const char *path, int *ret_fd, struct err *err)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(err, errno, "cannot open it: %s", strerror(errno));
-	r = lock(fd, err);
+	r = check_ours(fd, err);
+	r = r ? r : lock(fd, err);
 	if (r < 0) {
 		(void)close(fd); /* nothing was written */
 		return r;
@@ -62,18 +113,7 @@ int datadir_add_credentials(struct buf *text, const char *profile, const struct 
 
 int datadir_write(int dir_fd, const char *name, const struct buf *text, struct err *err)
 {
-	char temp[64];
-	int fd, r = 0;
+	int r = textfile_replace_bytes(dir_fd, name, text->bytes, text->len, 0600);
 
-	(void)snprintf(temp, sizeof(temp), "%s.new", name); /* ours are short */
-	fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_set(err, errno, "'%s': %s", temp, strerror(errno));
-	if (write(fd, text->bytes, text->len) != (ssize_t)text->len || fsync(fd) < 0)
-		r = -(errno ? errno : EIO);
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && renameat(dir_fd, temp, dir_fd, name) < 0)
-		r = -errno;
 	return r < 0 ? err_set(err, -r, "'%s': %s", name, strerror(-r)) : 0;
 }

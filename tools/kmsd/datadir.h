@@ -8,7 +8,8 @@ struct err;
 
 /*
  * Open @path (mode 0700 when it is made; its parent must exist) and lock it for as long as the
- * process lives. *@ret_fd is the open directory. -EBUSY: another server has it.
+ * process lives. *@ret_fd is the open directory. -EBUSY: another server has it. -ENOTEMPTY: it holds
+ * something, but no database of ours.
  */
 int datadir_open(const char *path, int *ret_fd, struct err *err);
 

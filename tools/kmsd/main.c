@@ -1,4 +1,5 @@
 /* kmsd, the command: options, what to export, and signals. See kmsd(1). */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -62,6 +63,7 @@ static const struct {
 	{"version", NULL, "show the version"},
 };
 
+#define FIRST_OPTION 1000 /* what getopt_long() returns for it */
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
 
 static void usage(void)
@@ -107,6 +109,8 @@ static int take_listen(struct settings *s, const char *value)
 {
 	unsigned long port;
 	char *colon, *address = s->listen;
+	struct in6_addr in;
+	bool bracketed;
 	size_t n;
 
 	(void)snprintf(s->listen, sizeof(s->listen), "%s", value); /* cut: then it has no port */
@@ -115,11 +119,18 @@ static int take_listen(struct settings *s, const char *value)
 		return wrong("listen", value, "not ADDRESS:PORT with a port of 0 to 65535");
 	*colon = '\0';
 	n = strlen(address);
-	if (n > 1 && address[0] == '[' && address[n - 1] == ']') {
+	bracketed = n > 1 && address[0] == '[' && address[n - 1] == ']';
+	if (bracketed) {
 		address[n - 1] = '\0';
 		address++;
 	}
-	s->http.address = strcmp(address, "localhost") == 0 ? "127.0.0.1" : address;
+	if (strcmp(address, "localhost") == 0)
+		address = s->listen, memcpy(address, "127.0.0.1", sizeof("127.0.0.1"));
+	if (inet_pton(bracketed ? AF_INET6 : AF_INET, address, &in) != 1)
+		return wrong("listen", value,
+			     "the address is neither localhost nor an IP address; IPv6 stands in "
+			     "brackets");
+	s->http.address = address;
 	s->http.port = (uint16_t)port;
 	return 0;
 }
@@ -193,35 +204,66 @@ static int take_option(struct settings *s, const char *name, const char *value)
 	return 0;
 }
 
+/* What getopt_long() did not take, and why: the exit status. */
+static int unusable(int why, const struct option *longs, const char *text)
+{
+	const char *name = optopt >= FIRST_OPTION ? longs[optopt - FIRST_OPTION].name : "";
+
+	if (why == ':') /* the last resort, as below */
+		(void)fprintf(stderr, "kmsd: --%s lacks its argument; see 'kmsd --help'\n", name);
+	else if (*name)
+		(void)fprintf(stderr, "kmsd: --%s takes no argument: '%s'; see 'kmsd --help'\n",
+			      name, text);
+	else if (optopt)
+		(void)fprintf(stderr, "kmsd: unknown option '-%c'; see 'kmsd --help'\n", optopt);
+	else
+		(void)fprintf(stderr, "kmsd: unknown option '%s'; see 'kmsd --help'\n", text);
+	return 2;
+}
+
+static int flush_stdout(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	(void)fprintf(stderr, "kmsd: cannot write to standard output: %s\n",
+		      strerror(errno)); /* the last resort */
+	return 1;
+}
+
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, struct settings *s)
 {
 	struct option longs[OPTION_COUNT + SETTINGS_MAX + 1] = {0};
 	size_t control_count;
 	const struct control_option *control = control_options(&control_count);
-	int i, c, r;
+	int c, r, count = 0;
 
-	for (size_t n = 0; n < OPTION_COUNT; n++)
-		longs[n] = (struct option){options[n].name, options[n].arg != NULL, NULL, 0};
-	for (size_t n = 0; n < control_count && n < SETTINGS_MAX; n++)
-		longs[OPTION_COUNT + n] = (struct option){control[n].name, 1, NULL, 0};
-	while ((c = getopt_long(argc, argv, "", longs, &i)) != -1) {
-		if (c != 0)
-			return 2; /* getopt has said why */
-		if (strcmp(longs[i].name, "help") == 0) {
+	opterr = 0;
+	for (size_t n = 0; n < OPTION_COUNT; n++, count++)
+		longs[count] = (struct option){options[n].name, options[n].arg != NULL, NULL,
+					       FIRST_OPTION + count};
+	for (size_t n = 0; n < control_count && n < SETTINGS_MAX; n++, count++)
+		longs[count] = (struct option){control[n].name, 1, NULL, FIRST_OPTION + count};
+	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
+		if (c < FIRST_OPTION)
+			return unusable(c, longs, argv[optind - 1]);
+		if (strcmp(longs[c - FIRST_OPTION].name, "help") == 0) {
 			usage();
-			return 0;
+			return flush_stdout();
 		}
-		if (strcmp(longs[i].name, "version") == 0) {
+		if (strcmp(longs[c - FIRST_OPTION].name, "version") == 0) {
 			printf("kmsd %s\n", KMSVOL_VERSION);
-			return 0;
+			return flush_stdout();
 		}
-		r = take_option(s, longs[i].name, optarg);
+		r = take_option(s, longs[c - FIRST_OPTION].name, optarg);
 		if (r)
 			return r;
 	}
-	if (optind < argc)
-		return wrong("help", argv[optind], "kmsd takes options only");
+	if (optind < argc) {
+		(void)fprintf(stderr, "kmsd: takes options only, not '%s'; see 'kmsd --help'\n",
+			      argv[optind]); /* the last resort */
+		return 2;
+	}
 	if (!s->data_dir) {
 		(void)fprintf(stderr,
 			      "kmsd: --data-dir is missing; see kmsd --help\n"); /* as above */
@@ -309,7 +351,7 @@ static int announce(const struct settings *s, const struct server *server)
 	printf("\n");
 	announce_data_dir(s);
 	printf("kmsd: ready on %s\n", url);
-	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+	return flush_stdout();
 }
 
 static int serve(struct server *server, const sigset_t *stop)

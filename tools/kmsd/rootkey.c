@@ -16,51 +16,25 @@
 #include "err.h"
 #include "ids.h"
 #include "secret.h"
+#include "textfile.h"
 
 #define FILE_NAME "root-key"
-#define TEMP_NAME "root-key.new"
 
 struct rootkey {
 	struct secret *bytes;
 };
 
-static int write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			bytes += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 static int create_file(int dir_fd, struct err *err)
 {
 	AUTO(secret_freep) struct secret *s = NULL;
-	int fd, r = secret_new(AEAD_KEY_LEN, &s, err);
+	int r = secret_new(AEAD_KEY_LEN, &s, err);
 
 	if (r < 0)
 		return r;
 	r = ids_random(secret_bytes(s), AEAD_KEY_LEN, true, err);
 	if (r < 0)
 		return r;
-	fd = openat(dir_fd, TEMP_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_set(err, errno, "cannot create '" TEMP_NAME "': %s", strerror(errno));
-	r = write_all(fd, secret_cbytes(s), AEAD_KEY_LEN);
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && renameat(dir_fd, TEMP_NAME, dir_fd, FILE_NAME) < 0)
-		r = -errno;
-	if (r == 0 && fsync(dir_fd) < 0)
-		r = -errno;
+	r = textfile_replace_bytes(dir_fd, FILE_NAME, secret_cbytes(s), AEAD_KEY_LEN, 0600);
 	if (r < 0)
 		return err_set(err, -r, "cannot write '" FILE_NAME "': %s", strerror(-r));
 	return 0;

@@ -1,4 +1,4 @@
-/* Small text files, written and read as a whole. See textfile.h. */
+/* Small files, written and read as a whole. See textfile.h. */
 #include "textfile.h"
 
 #include <errno.h>
@@ -21,17 +21,23 @@ static int write_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
-/* Write, fsync, rename, fsync the directory. */
 int textfile_replace(int dirfd, const char *name, const char *text, mode_t mode)
+{
+	return textfile_replace_bytes(dirfd, name, text, strlen(text), mode);
+}
+
+/* Write, fsync, rename, fsync the directory. */
+int textfile_replace_bytes(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode)
 {
 	char temporary[64];
 	int fd, r;
 
 	(void)snprintf(temporary, sizeof(temporary), "%s.new", name); /* our names are short */
-	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	(void)unlinkat(dirfd, temporary, 0); /* one of an earlier crash, of whatever mode */
+	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, text, strlen(text));
+	r = write_all(fd, bytes, len);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	if (close(fd) < 0 && r == 0)

@@ -1,6 +1,6 @@
-/* Small text files of a volume, replaced as a whole or read as a whole. */
-#ifndef FS_TEXTFILE_H
-#define FS_TEXTFILE_H
+/* Small files, replaced as a whole or read as a whole. A base helper, for all parts. */
+#ifndef KMSCLIENT_TEXTFILE_H
+#define KMSCLIENT_TEXTFILE_H
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -11,6 +11,9 @@
  * there. Not for two callers at once: the temporary file is NAME.new.
  */
 int textfile_replace(int dirfd, const char *name, const char *text, mode_t mode);
+
+/* The same for @len bytes of any kind. */
+int textfile_replace_bytes(int dirfd, const char *name, const void *bytes, size_t len, mode_t mode);
 
 /*
  * Read the file @name of the directory @dirfd. *@ret_text ends with a NUL and is the caller's. -EFBIG: more
