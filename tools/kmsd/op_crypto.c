@@ -136,6 +136,22 @@ static int find_by_material(struct call *call, const struct opening *o, const st
 	return r < 0 && fault_is(err, FAULT_NOT_FOUND) ? unknown_ciphertext(err) : r;
 }
 
+/* A dry run may ask about permissions alone: then the blob, if there is one, only names the key. */
+static bool ignores_ciphertext(struct call *call)
+{
+	return call_flag(call, "DryRun") && kms_json_get(call->input, "DryRunModifiers") &&
+	       kms_json_count(kms_json_get(call->input, "DryRunModifiers")) > 0;
+}
+
+static int check_use(struct call *call, const struct opening *o, const struct key *key,
+		     struct err *err)
+{
+	int r = call_authorize(call, o->action, key, err);
+
+	r = r ? r : keystate_check(KEY_USE_CRYPTO, key->state, key->arn, err);
+	return r ? r : check_algorithm(call, o->algorithm_member, key, err);
+}
+
 /*
  * Open the blob of the input, in AWS's order: parse, find the key, compare it with the one named,
  * authorize, state, authenticate. The caller puts *@ret_key back and wipes @ret_plain.
@@ -145,24 +161,29 @@ static int open_blob(struct call *call, const struct opening *o, struct key **re
 {
 	AUTO(buf_free) struct buf blob = {.max = CIPHERTEXT_BLOB_MAX};
 	AUTO(cached_putp) struct material *m = NULL;
+	const char *named = call_text(call, o->key_member);
+	bool ignore = ignores_ciphertext(call);
 	struct ciphertext_key ck = {0};
 	struct ciphertext ct;
-	int r = take_blob(call, "CiphertextBlob", &blob, err);
+	int r;
 
+	if (ignore && named) {
+		r = call_find_key(call, named, o->action, ret_key, err);
+		return r ? r : check_use(call, o, *ret_key, err);
+	}
+	if (!kms_json_get(call->input, "CiphertextBlob"))
+		return validate_missing("ciphertextBlob", err);
+	r = take_blob(call, "CiphertextBlob", &blob, err);
 	r = r ? r : ciphertext_parse(blob.bytes, blob.len, &ct, err);
 	if (r < 0)
 		return r;
 	r = keyring_material(call->kmsd->ring, ct.material_id, &m, err);
 	if (r < 0 && r != -ENOKEY)
 		return r;
-	if (call_text(call, o->key_member))
-		r = find_named(call, o, m, ret_key, err);
-	else
-		r = find_by_material(call, o, m, ret_key, err);
-	r = r ? r : call_authorize(call, o->action, *ret_key, err);
-	r = r ? r : keystate_check(KEY_USE_CRYPTO, (*ret_key)->state, (*ret_key)->arn, err);
-	r = r ? r : check_algorithm(call, o->algorithm_member, *ret_key, err);
-	if (r < 0)
+	r = named ? find_named(call, o, m, ret_key, err)
+		  : find_by_material(call, o, m, ret_key, err);
+	r = r ? r : check_use(call, o, *ret_key, err);
+	if (r < 0 || ignore)
 		return r;
 	ck = (struct ciphertext_key){(*ret_key)->arn, m->id, secret_cbytes(m->bytes)};
 	bytes_to_hex(m->id, sizeof(m->id), call->material_hex);

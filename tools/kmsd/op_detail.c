@@ -59,3 +59,23 @@ int op_other_usage(struct call *call, struct err *err)
 			 "%s key usage is ENCRYPT_DECRYPT which is not valid for %s.",
 			 call->key->arn, call->op->name);
 }
+
+int op_other_origin(struct call *call, struct err *err)
+{
+	return fault_set(err, FAULT_UNSUPPORTED_OPERATION,
+			 "%s origin is AWS_KMS which is not valid for this operation.",
+			 call->key->arn);
+}
+
+int op_other_spec(struct call *call, struct err *err)
+{
+	return fault_set(err, FAULT_UNSUPPORTED_OPERATION,
+			 "%s key spec is SYMMETRIC_DEFAULT which is not valid for %s.",
+			 call->key->arn, call->op->name);
+}
+
+int op_single_region(struct call *call, struct err *err)
+{
+	return fault_set(err, FAULT_UNSUPPORTED_OPERATION, "%s is not a multi-Region primary key.",
+			 call->key->arn);
+}

@@ -2,11 +2,14 @@
 #include <time.h>
 
 #include "err.h"
+#include "fault.h"
 #include "keyring.h"
 #include "kms_json.h"
 #include "operations.h"
 
 #define DAY_MS	       (24 * 60 * 60 * INT64_C(1000))
+#define WINDOW_MIN     7
+#define WINDOW_MAX     30
 #define WINDOW_DEFAULT 30 /* days */
 
 static int set_state(struct call *call, enum key_state to, int64_t deletion_ms, struct err *err)
@@ -53,8 +56,13 @@ int op_schedule_key_deletion(struct call *call, struct err *err)
 {
 	int64_t days = call_number(call, "PendingWindowInDays", WINDOW_DEFAULT);
 	int64_t deletion_ms = call->now_ms + days * DAY_MS;
-	int r = set_state(call, KEY_STATE_PENDING_DELETION, deletion_ms, err);
+	int r;
 
+	if (days < WINDOW_MIN || days > WINDOW_MAX)
+		return fault_set(err, FAULT_VALIDATION,
+				 "PendingWindowInDays must be between %d and %d", WINDOW_MIN,
+				 WINDOW_MAX);
+	r = set_state(call, KEY_STATE_PENDING_DELETION, deletion_ms, err);
 	if (r < 0)
 		return r;
 	r = kms_json_set_str(call->output, "KeyId", call->key->arn) |

@@ -1,32 +1,24 @@
 /* TagResource, UntagResource, ListResourceTags. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "bytes.h"
 #include "err.h"
 #include "fault.h"
 #include "kms_json.h"
 #include "operations.h"
 
-#define TAG_KEY_MAX   128
-#define TAG_VALUE_MAX 256
-#define LIMIT	      50 /* when the request names none */
+#define LIMIT	    50	/* when the request names none */
+#define TAG_KEY_MAX 128 /* characters, as validated */
 
+/* Validated: both are there, and no longer than they may be. */
 static int take_tag(const struct kms_json *v, struct store_tag *ret, struct err *err)
 {
-	const struct kms_json *key = kms_json_get(v, "TagKey"),
-			      *value = kms_json_get(v, "TagValue");
-
-	if (!key || !value || kms_json_type(key) != KMS_JSON_STRING ||
-	    kms_json_type(value) != KMS_JSON_STRING)
-		return fault_set(err, FAULT_SERIALIZATION, NULL);
-	*ret = (struct store_tag){kms_json_string_value(key), kms_json_string_value(value)};
-	if (!*ret->key || kms_json_string_len(key) > TAG_KEY_MAX ||
-	    kms_json_string_len(value) > TAG_VALUE_MAX)
-		return fault_set(err, FAULT_TAG,
-				 "Tag keys have 1 to %d characters, values up to %d", TAG_KEY_MAX,
-				 TAG_VALUE_MAX);
+	*ret = (struct store_tag){kms_json_string_value(kms_json_get(v, "TagKey")),
+				  kms_json_string_value(kms_json_get(v, "TagValue"))};
 	if (strncasecmp(ret->key, "aws:", 4) == 0)
 		return fault_set(err, FAULT_TAG, "Tags beginning with aws: are reserved");
 	return 0;
@@ -97,13 +89,43 @@ static int list_tag(const struct store_tag *tag, void *arg)
 	return r | kms_json_add(l->tags, e) ? -ENOMEM : 0;
 }
 
-int op_list_resource_tags(struct call *call, struct err *err)
+/* A marker is the last tag's key in base64, since a key may have characters that a marker may not. */
+static int take_marker(struct call *call, char ret_after[4 * TAG_KEY_MAX + 1], struct err *err)
 {
 	const char *marker = call_text(call, "Marker");
-	struct listing l = {.limit = (size_t)call_number(call, "Limit", LIMIT)};
-	struct store_page page = {.after = marker ? marker : "", .limit = l.limit + 1};
-	int r;
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+	int r = marker ? bytes_from_base64(marker, strlen(marker), &bytes, &len) : 0;
 
+	if (r == -EINVAL || len > 4 * TAG_KEY_MAX || (len > 0 && memchr(bytes, 0, len)))
+		r = fault_set(err, FAULT_INVALID_MARKER, "Invalid marker");
+	else if (r < 0)
+		r = err_set(err, -r, "marker");
+	else
+		(void)snprintf(ret_after, 4 * TAG_KEY_MAX + 1, "%.*s", (int)len,
+			       bytes ? (const char *)bytes : ""); /* measured above */
+	free(bytes);
+	return r;
+}
+
+static int set_marker(struct call *call, const char *last)
+{
+	char *text = bytes_to_base64((const uint8_t *)last, strlen(last));
+	int r = text ? kms_json_set_str(call->output, "NextMarker", text) : -ENOMEM;
+
+	free(text);
+	return r;
+}
+
+int op_list_resource_tags(struct call *call, struct err *err)
+{
+	struct listing l = {.limit = (size_t)call_number(call, "Limit", LIMIT)};
+	char after[4 * TAG_KEY_MAX + 1];
+	struct store_page page = {.after = after, .limit = l.limit + 1};
+	int r = take_marker(call, after, err);
+
+	if (r < 0)
+		return r;
 	l.tags = kms_json_new_array();
 	r = l.tags ? store_each_tag(call->kmsd->store, call->key, &page, list_tag, &l, err)
 		   : err_set(err, ENOMEM, "list of tags");
@@ -114,6 +136,6 @@ int op_list_resource_tags(struct call *call, struct err *err)
 	r = kms_json_set(call->output, "Tags", l.tags) |
 	    kms_json_set_bool(call->output, "Truncated", l.count > l.limit);
 	if (l.count > l.limit)
-		r |= kms_json_set_str(call->output, "NextMarker", l.last);
+		r |= set_marker(call, l.last);
 	return call_filled(r, err);
 }

@@ -22,7 +22,7 @@ static const struct member create_key[] = {
 	{"Policy", SHAPE_POLICY, 0},
 	{"Description", SHAPE_DESCRIPTION, 0},
 	{"KeyUsage", SHAPE_KEY_USAGE, 0},
-	{"CustomerMasterKeySpec", SHAPE_KEY_SPEC, 0},
+	{"CustomerMasterKeySpec", SHAPE_KEY_SPEC_OLD, 0},
 	{"KeySpec", SHAPE_KEY_SPEC, 0},
 	{"Origin", SHAPE_ORIGIN, 0},
 	{"CustomKeyStoreId", SHAPE_UNSUPPORTED, 0},
@@ -64,24 +64,24 @@ static const struct member encrypt[] = {
 	{0},
 };
 static const struct member decrypt[] = {
-	{"CiphertextBlob", SHAPE_CIPHERTEXT, REQ | HIDE},
+	{"CiphertextBlob", SHAPE_CIPHERTEXT, HIDE},
 	{"EncryptionContext", SHAPE_CONTEXT, 0},
 	{"KeyId", SHAPE_KEY_ID, 0},
 	{"EncryptionAlgorithm", SHAPE_ALGORITHM, 0},
 	{"Recipient", SHAPE_UNSUPPORTED, HIDE},
-	{"DryRunModifiers", SHAPE_UNSUPPORTED, 0},
+	{"DryRunModifiers", SHAPE_DRY_RUN_MODIFIERS, 0},
 	CRYPTO_MEMBERS,
 	{0},
 };
 static const struct member re_encrypt[] = {
-	{"CiphertextBlob", SHAPE_CIPHERTEXT, REQ | HIDE},
+	{"CiphertextBlob", SHAPE_CIPHERTEXT, HIDE},
 	{"SourceEncryptionContext", SHAPE_CONTEXT, 0},
 	{"SourceKeyId", SHAPE_KEY_ID, 0},
 	{"DestinationKeyId", SHAPE_KEY_ID, REQ},
 	{"DestinationEncryptionContext", SHAPE_CONTEXT, 0},
 	{"SourceEncryptionAlgorithm", SHAPE_ALGORITHM, 0},
 	{"DestinationEncryptionAlgorithm", SHAPE_ALGORITHM, 0},
-	{"DryRunModifiers", SHAPE_UNSUPPORTED, 0},
+	{"DryRunModifiers", SHAPE_DRY_RUN_MODIFIERS, 0},
 	CRYPTO_MEMBERS,
 	{0},
 };
@@ -161,6 +161,66 @@ static const struct member list_tags[] = {
 static const struct member description[] = {
 	{"KeyId", SHAPE_KEY_ID, REQ}, {"Description", SHAPE_DESCRIPTION, REQ}, {0}};
 
+/* Operations of keys that this server does not make: their input is checked all the same. */
+static const struct member key_agreement[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"KeyAgreementAlgorithm", SHAPE_KEY_AGREEMENT, REQ},
+	{"PublicKey", SHAPE_PUBLIC_KEY, REQ | HIDE},
+	{"Recipient", SHAPE_UNSUPPORTED, HIDE},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member generate_mac[] = {
+	{"Message", SHAPE_PLAINTEXT, REQ | HIDE},
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"MacAlgorithm", SHAPE_MAC_ALGORITHM, REQ},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member verify_mac[] = {
+	{"Message", SHAPE_PLAINTEXT, REQ | HIDE},
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"MacAlgorithm", SHAPE_MAC_ALGORITHM, REQ},
+	{"Mac", SHAPE_CIPHERTEXT, REQ | HIDE},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member sign[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"Message", SHAPE_PLAINTEXT, REQ | HIDE},
+	{"MessageType", SHAPE_MESSAGE_TYPE, 0},
+	{"SigningAlgorithm", SHAPE_SIGNING_ALGORITHM, REQ},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member verify[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"Message", SHAPE_PLAINTEXT, REQ | HIDE},
+	{"MessageType", SHAPE_MESSAGE_TYPE, 0},
+	{"Signature", SHAPE_CIPHERTEXT, REQ | HIDE},
+	{"SigningAlgorithm", SHAPE_SIGNING_ALGORITHM, REQ},
+	CRYPTO_MEMBERS,
+	{0},
+};
+static const struct member parameters_for_import[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"WrappingAlgorithm", SHAPE_WRAPPING_ALGORITHM, REQ},
+	{"WrappingKeySpec", SHAPE_WRAPPING_KEY_SPEC, REQ},
+	{0},
+};
+static const struct member import_material[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ},
+	{"ImportToken", SHAPE_CIPHERTEXT, REQ | HIDE},
+	{"EncryptedKeyMaterial", SHAPE_CIPHERTEXT, REQ | HIDE},
+	{0},
+};
+static const struct member delete_material[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"KeyMaterialId", SHAPE_MATERIAL_ID, 0}, {0}};
+static const struct member replicate[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"ReplicaRegion", SHAPE_REGION, REQ}, {0}};
+static const struct member primary_region[] = {
+	{"KeyId", SHAPE_KEY_ID, REQ}, {"PrimaryRegion", SHAPE_REGION, REQ}, {0}};
+
 #define ROW(n, r, m) .name = (n), .run = (r), .members = (m)
 #define LATER(n)                                                                                   \
 	{                                                                                          \
@@ -187,9 +247,10 @@ static const struct operation table[] = {
 	{ROW("Decrypt", op_decrypt, decrypt), USE(KEY_USE_CRYPTO), ALIAS, READ, CROSS},
 	{ROW("DeleteAlias", op_delete_alias, alias_name)},
 	LATER("DeleteCustomKeyStore"),
-	LATER("DeleteImportedKeyMaterial"),
-	{ROW("DeriveSharedSecret", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO),
-	 ALIAS, READ, CROSS},
+	{ROW("DeleteImportedKeyMaterial", op_other_origin, delete_material), KEY("KeyId"),
+	 USE(KEY_USE_ANY), ARN},
+	{ROW("DeriveSharedSecret", op_other_usage, key_agreement), KEY("KeyId"),
+	 USE(KEY_USE_CRYPTO), ALIAS, READ, CROSS},
 	LATER("DescribeCustomKeyStores"),
 	{ROW("DescribeKey", op_describe_key, describe_key), KEY("KeyId"), USE(KEY_USE_ANY), ALIAS,
 	 ARN, READ, CROSS},
@@ -208,8 +269,8 @@ static const struct operation table[] = {
 	LATER("GenerateDataKeyPairWithoutPlaintext"),
 	{ROW("GenerateDataKeyWithoutPlaintext", op_generate_data_key_without_plaintext, data_key),
 	 KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ, CROSS},
-	{ROW("GenerateMac", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ,
-	 CROSS},
+	{ROW("GenerateMac", op_other_usage, generate_mac), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS,
+	 READ, CROSS},
 	{ROW("GenerateRandom", op_generate_random, generate_random), READ},
 	{ROW("GetKeyLastUsage", op_get_key_last_usage, key_id), KEY("KeyId"), USE(KEY_USE_ANY), ARN,
 	 READ},
@@ -217,9 +278,12 @@ static const struct operation table[] = {
 	 READ},
 	{ROW("GetKeyRotationStatus", op_get_key_rotation_status, key_id), KEY("KeyId"),
 	 USE(KEY_USE_ROTATION_STATUS), ARN, READ, CROSS},
-	LATER("GetParametersForImport"),
-	LATER("GetPublicKey"),
-	LATER("ImportKeyMaterial"),
+	{ROW("GetParametersForImport", op_other_origin, parameters_for_import), KEY("KeyId"),
+	 USE(KEY_USE_ANY), ARN, READ},
+	{ROW("GetPublicKey", op_other_spec, describe_key), KEY("KeyId"), USE(KEY_USE_ANY), ALIAS,
+	 ARN, READ, CROSS},
+	{ROW("ImportKeyMaterial", op_other_origin, import_material), KEY("KeyId"), USE(KEY_USE_ANY),
+	 ARN},
 	{ROW("ListAliases", op_list_aliases, list_aliases), ARN, READ},
 	{ROW("ListGrants", op_list_grants, list_grants), KEY("KeyId"), USE(KEY_USE_ANY), ARN, READ,
 	 CROSS},
@@ -233,7 +297,7 @@ static const struct operation table[] = {
 	{ROW("ListRetirableGrants", op_list_retirable_grants, list_retirable), ARN, READ},
 	{ROW("PutKeyPolicy", op_put_key_policy, put_policy), KEY("KeyId"), USE(KEY_USE_ANY), ARN},
 	{ROW("ReEncrypt", op_re_encrypt, re_encrypt), USE(KEY_USE_CRYPTO), ALIAS, READ, CROSS},
-	LATER("ReplicateKey"),
+	{ROW("ReplicateKey", op_single_region, replicate), KEY("KeyId"), USE(KEY_USE_ANY), ARN},
 	{ROW("RetireGrant", op_retire_grant, retire_grant), ARN, CROSS},
 	{ROW("RevokeGrant", op_revoke_grant, revoke_grant), KEY("KeyId"), USE(KEY_USE_ANY), ARN,
 	 CROSS},
@@ -241,8 +305,7 @@ static const struct operation table[] = {
 	 USE(KEY_USE_ROTATION), ARN},
 	{ROW("ScheduleKeyDeletion", op_schedule_key_deletion, schedule_deletion), KEY("KeyId"),
 	 USE(KEY_USE_SCHEDULE_DELETION), ARN},
-	{ROW("Sign", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ,
-	 CROSS},
+	{ROW("Sign", op_other_usage, sign), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ, CROSS},
 	{ROW("TagResource", op_tag_resource, tag_resource), KEY("KeyId"),
 	 USE(KEY_USE_DESCRIBE_WRITE), ARN},
 	{ROW("UntagResource", op_untag_resource, untag_resource), KEY("KeyId"),
@@ -252,11 +315,12 @@ static const struct operation table[] = {
 	LATER("UpdateCustomKeyStore"),
 	{ROW("UpdateKeyDescription", op_update_key_description, description), KEY("KeyId"),
 	 USE(KEY_USE_DESCRIBE_WRITE), ARN},
-	LATER("UpdatePrimaryRegion"),
-	{ROW("Verify", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ,
+	{ROW("UpdatePrimaryRegion", op_single_region, primary_region), KEY("KeyId"),
+	 USE(KEY_USE_ANY), ARN},
+	{ROW("Verify", op_other_usage, verify), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ,
 	 CROSS},
-	{ROW("VerifyMac", op_other_usage, key_id), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS, READ,
-	 CROSS},
+	{ROW("VerifyMac", op_other_usage, verify_mac), KEY("KeyId"), USE(KEY_USE_CRYPTO), ALIAS,
+	 READ, CROSS},
 };
 
 const struct operation *operations_find(const char *name)

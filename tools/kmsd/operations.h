@@ -71,5 +71,9 @@ int op_update_key_description(struct call *call, struct err *err);
 int op_get_key_last_usage(struct call *call, struct err *err);
 /* Sign and the like: InvalidKeyUsageException, since all keys here are for encryption. */
 int op_other_usage(struct call *call, struct err *err);
+/* UnsupportedOperationException: material is never imported, keys are symmetric and of one region. */
+int op_other_origin(struct call *call, struct err *err);
+int op_other_spec(struct call *call, struct err *err);
+int op_single_region(struct call *call, struct err *err);
 
 #endif

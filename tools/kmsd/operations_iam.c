@@ -53,7 +53,7 @@
 	}
 #define TAGS(req)                                                                                  \
 	{                                                                                          \
-		"Tags", SHAPE_TAGS, (req)                                                          \
+		"Tags", SHAPE_IAM_TAGS, (req)                                                      \
 	}
 #define KEY_ID                                                                                     \
 	{                                                                                          \

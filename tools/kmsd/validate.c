@@ -1,4 +1,4 @@
-/* The shapes, and input checked against them. See validate.h. */
+/* Input checked against the table of shapes. See validate.h. */
 #include "validate.h"
 
 #include <errno.h>
@@ -17,161 +17,10 @@
 #include "fault.h"
 #include "kms_json.h"
 #include "secret.h"
+#include "shapes.h"
 
-enum kind {
-	STRING,
-	BLOB,
-	INTEGER,
-	BOOLEAN,
-	CONTEXT,
-	STRINGS,
-	OBJECTS,
-	CONSTRAINTS,
-	UNSUPPORTED,
-	ANY
-};
-
-#define NAME_MAX_SHOWN	 64
-#define IAM_NAME_PATTERN "[\\w+=,.@-]+"
-
-#define EC_SPECS                                                                                   \
-	"RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, "              \
-	"ECC_SECG_P256K1, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2, "        \
-	"ML_DSA_44, ML_DSA_65, ML_DSA_87, ECC_NIST_EDWARDS25519"
-
-#define GRANT_OPERATIONS                                                                           \
-	"Decrypt, Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, "      \
-	"ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, "         \
-	"GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, VerifyMac, "       \
-	"DeriveSharedSecret"
-
-/* max 0: no limit. min and max of STRINGS are those of its elements, count its own maximum. */
-static const struct shape_row {
-	enum kind kind;
-	bool sensitive; /* the value is not repeated in a message */
-	int64_t min, max;
-	size_t count;
-	const char *pattern; /* as messages show it */
-	const char *values;  /* of an enumeration, as messages show them */
-} shapes[SHAPE_COUNT] = {
-	[SHAPE_ALIAS_NAME] = {STRING, .min = 1, .max = 256, .pattern = "^[a-zA-Z0-9:/_-]+$"},
-	[SHAPE_ALGORITHM] = {STRING,
-			     .values = "SYMMETRIC_DEFAULT, RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, "
-				       "SM2PKE"},
-	[SHAPE_BOOLEAN] = {.kind = BOOLEAN},
-	[SHAPE_CIPHERTEXT] = {BLOB, .sensitive = true, .min = 1, .max = CIPHERTEXT_BLOB_MAX},
-	[SHAPE_CONTEXT] = {.kind = CONTEXT},
-	[SHAPE_DATA_KEY_SPEC] = {STRING, .values = "AES_256, AES_128"},
-	[SHAPE_DESCRIPTION] = {STRING, .max = 8192},
-	[SHAPE_GRANT_CONSTRAINTS] = {.kind = CONSTRAINTS},
-	[SHAPE_GRANT_ID] = {STRING, .min = 1, .max = 128},
-	[SHAPE_GRANT_NAME] = {STRING, .min = 1, .max = 256, .pattern = "^[a-zA-Z0-9:/_-]+$"},
-	[SHAPE_GRANT_OPERATIONS] = {STRINGS, .values = GRANT_OPERATIONS, .count = 1000},
-	[SHAPE_GRANT_TOKEN] = {STRING, .sensitive = true, .min = 1, .max = 8192},
-	[SHAPE_GRANT_TOKENS] = {STRINGS, .min = 1, .max = 8192, .count = 10},
-	[SHAPE_INCLUDE_MATERIAL] = {STRING, .values = "ALL_KEY_MATERIAL, ROTATIONS_ONLY"},
-	[SHAPE_KEY_ID] = {STRING, .min = 1, .max = 2048},
-	[SHAPE_KEY_SPEC] = {STRING, .values = EC_SPECS},
-	[SHAPE_KEY_USAGE] = {STRING, .values = "SIGN_VERIFY, ENCRYPT_DECRYPT, GENERATE_VERIFY_MAC, "
-					       "KEY_AGREEMENT"},
-	[SHAPE_LIMIT] = {INTEGER, .min = 1, .max = 1000},
-	[SHAPE_LIMIT_ALIASES] = {INTEGER, .min = 1, .max = 100},
-	[SHAPE_LIMIT_TAGS] = {INTEGER, .min = 1, .max = 50},
-	[SHAPE_MARKER] = {STRING, .min = 1, .max = 1024, .pattern = "[\\u0020-\\u00FF]*"},
-	[SHAPE_NUMBER_OF_BYTES] = {INTEGER, .min = 1, .max = 1024},
-	[SHAPE_ORIGIN] = {STRING, .values = "AWS_KMS, EXTERNAL, AWS_CLOUDHSM, EXTERNAL_KEY_STORE"},
-	[SHAPE_PENDING_WINDOW] = {INTEGER, .min = 7, .max = 30},
-	[SHAPE_PLAINTEXT] = {BLOB, .sensitive = true, .min = 1, .max = CIPHERTEXT_PLAIN_MAX},
-	[SHAPE_POLICY] = {STRING, .min = 1, .max = 131072,
-			  .pattern = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"},
-	[SHAPE_POLICY_NAME] = {STRING, .min = 1, .max = 128, .pattern = "[\\w]+"},
-	[SHAPE_PRINCIPAL] = {STRING, .min = 1, .max = 256, .pattern = "^[\\w+=,.@:/-]+$"},
-	[SHAPE_ROTATION_PERIOD] = {INTEGER, .min = 90, .max = 2560},
-	[SHAPE_TAGS] = {.kind = OBJECTS},
-	[SHAPE_TAG_KEYS] = {STRINGS, .min = 1, .max = 128, .count = 1000},
-	[SHAPE_UNSUPPORTED] = {.kind = UNSUPPORTED},
-	[SHAPE_IAM_ACCESS_KEY_ID] = {STRING, .min = 16, .max = 128, .pattern = "[\\w]+"},
-	[SHAPE_IAM_ARN] = {STRING, .min = 20, .max = 2048},
-	[SHAPE_IAM_DESCRIPTION] = {STRING, .max = 1000},
-	[SHAPE_IAM_DOCUMENT] = {STRING, .min = 1, .max = 131072,
-				.pattern = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"},
-	[SHAPE_IAM_ENTITY_NAME] = {STRING, .min = 1, .max = 128, .pattern = IAM_NAME_PATTERN},
-	[SHAPE_IAM_KEY_STATUS] = {STRING, .values = "Active, Inactive"},
-	[SHAPE_IAM_MARKER] = {STRING, .min = 1, .max = 320, .pattern = "[\\u0020-\\u00FF]+"},
-	[SHAPE_IAM_MAX_ITEMS] = {INTEGER, .min = 1, .max = 1000},
-	[SHAPE_IAM_MAX_SESSION] = {INTEGER, .min = 3600, .max = 43200},
-	[SHAPE_IAM_NAME] = {STRING, .min = 1, .max = 64, .pattern = IAM_NAME_PATTERN},
-	[SHAPE_IAM_PATH] = {STRING, .min = 1, .max = 512,
-			    .pattern = "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)"},
-	[SHAPE_IAM_PATH_PREFIX] = {STRING, .min = 1, .max = 512,
-				   .pattern = "\\u002F[\\u0021-\\u007F]*"},
-	[SHAPE_IAM_POLICY_SCOPE] = {STRING, .values = "All, AWS, Local"},
-	[SHAPE_IAM_POLICY_USAGE] = {STRING, .values = "PermissionsPolicy, PermissionsBoundary"},
-	[SHAPE_IAM_TAG_KEYS] = {STRINGS, .min = 1, .max = 128, .count = 50},
-	[SHAPE_IAM_VERSION_ID] = {STRING, .min = 2, .max = 32},
-	[SHAPE_STS_DURATION] = {INTEGER, .min = 900, .max = 43200},
-	[SHAPE_STS_EXTERNAL_ID] = {STRING, .min = 2, .max = 1224},
-	[SHAPE_STS_POLICY] = {STRING, .min = 1, .max = 2048,
-			      .pattern = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"},
-	[SHAPE_STS_POLICY_ARNS] = {.kind = OBJECTS},
-	[SHAPE_STS_SESSION_NAME] = {STRING, .min = 2, .max = 64, .pattern = "[\\w+=,.@-]*"},
-	[SHAPE_STS_TOKEN_DURATION] = {INTEGER, .min = 900, .max = 129600},
-	[SHAPE_TRAIL_ANY] = {.kind = ANY},
-};
-
-static bool word(unsigned c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_';
-}
-
-static bool matches(enum shape shape, unsigned c)
-{
-	switch (shape) {
-	case SHAPE_PRINCIPAL:
-		return word(c) || (c < 0x80 && strchr("+=,.@:/-", (int)c));
-	case SHAPE_ALIAS_NAME:
-	case SHAPE_GRANT_NAME:
-		return word(c) || c == ':' || c == '/' || c == '-';
-	case SHAPE_POLICY_NAME:
-	case SHAPE_IAM_ACCESS_KEY_ID:
-		return word(c);
-	case SHAPE_IAM_ENTITY_NAME:
-	case SHAPE_IAM_NAME:
-	case SHAPE_STS_SESSION_NAME:
-		return word(c) || (c && c < 0x80 && strchr("+=,.@-", (int)c));
-	case SHAPE_IAM_PATH:
-	case SHAPE_IAM_PATH_PREFIX:
-		return c >= 0x21 && c <= 0x7e;
-	case SHAPE_POLICY:
-	case SHAPE_IAM_DOCUMENT:
-	case SHAPE_STS_POLICY:
-		return c == 0x09 || c == 0x0a || c == 0x0d || (c >= 0x20 && c <= 0xff);
-	case SHAPE_MARKER:
-	case SHAPE_IAM_MARKER:
-		return c >= 0x20 && c <= 0xff;
-	default:
-		return true;
-	}
-}
-
-/* Count the characters of UTF-8 text (valid: the JSON reader checked) and test each. */
-static size_t count_characters(enum shape shape, const char *text, bool *ret_matches)
-{
-	size_t count = 0;
-
-	*ret_matches = true;
-	for (const unsigned char *p = (const unsigned char *)text; *p; count++) {
-		unsigned c = *p++;
-		int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
-
-		c &= more == 3 ? 0x07 : more == 2 ? 0x0f : more == 1 ? 0x1f : 0xff;
-		for (; more > 0 && *p; more--)
-			c = c << 6 | (*p++ & 0x3f);
-		*ret_matches = *ret_matches && matches(shape, c);
-	}
-	return count;
-}
+#define NAME_MAX_SHOWN 128
+#define SHOWN_MAX      1000 /* a longer value is left out of a message, whose end tells why */
 
 /* Errors found so far, and the member at hand. */
 struct check {
@@ -203,7 +52,7 @@ static void add(struct check *c, const char *fmt, ...)
 
 static void check_length(struct check *c, int64_t n)
 {
-	const struct shape_row *s = &shapes[c->shape];
+	const struct shape_row *s = shape_row(c->shape);
 
 	if (s->max && n > s->max)
 		add(c, "Member must have length less than or equal to %" PRId64, s->max);
@@ -211,40 +60,22 @@ static void check_length(struct check *c, int64_t n)
 		add(c, "Member must have length greater than or equal to %" PRId64, s->min);
 }
 
-static bool in_list(const char *list, const char *text)
-{
-	size_t n = strlen(text);
-
-	for (const char *p = list; *p; p += strspn(p, ", ")) {
-		size_t len = strcspn(p, ",");
-
-		if (len == n && strncmp(p, text, n) == 0)
-			return true;
-		p += len;
-	}
-	return false;
-}
-
 static void check_string(struct check *c, const char *text)
 {
-	const struct shape_row *s = &shapes[c->shape];
+	const struct shape_row *s = shape_row(c->shape);
 	bool ok;
-	size_t n = count_characters(c->shape, text, &ok);
+	size_t n = shape_characters(c->shape, text, &ok);
 
-	if (c->shape == SHAPE_IAM_PATH && n > 0)
-		ok = ok && text[0] == '/' && text[strlen(text) - 1] == '/';
-	if (c->shape == SHAPE_IAM_PATH_PREFIX)
-		ok = ok && text[0] == '/';
 	check_length(c, (int64_t)n);
 	if (s->pattern && n > 0 && !ok)
 		add(c, "Member must satisfy regular expression pattern: %s", s->pattern);
-	if (s->values && !in_list(s->values, text))
+	if (s->values && !shape_in_list(s->values, text))
 		add(c, "Member must satisfy enum value set: [%s]", s->values);
 }
 
 static void check_integer(struct check *c, int64_t n)
 {
-	const struct shape_row *s = &shapes[c->shape];
+	const struct shape_row *s = shape_row(c->shape);
 
 	if (s->max && n > s->max)
 		add(c, "Member must have value less than or equal to %" PRId64, s->max);
@@ -276,7 +107,7 @@ static bool plain_string(const struct kms_json *v)
 
 static int check_strings(struct check *c, const struct kms_json *list, struct err *err)
 {
-	const struct shape_row *s = &shapes[c->shape];
+	const struct shape_row *s = shape_row(c->shape);
 	bool bad = false, ok;
 
 	if (kms_json_type(list) != KMS_JSON_ARRAY)
@@ -291,9 +122,9 @@ static int check_strings(struct check *c, const struct kms_json *list, struct er
 
 		if (!v || !plain_string(v))
 			return fault_set(err, FAULT_SERIALIZATION, NULL);
-		n = count_characters(c->shape, kms_json_string_value(v), &ok);
+		n = shape_characters(c->shape, kms_json_string_value(v), &ok);
 		bad = bad || (int64_t)n < s->min || (s->max && (int64_t)n > s->max);
-		bad = bad || (s->values && !in_list(s->values, kms_json_string_value(v)));
+		bad = bad || (s->values && !shape_in_list(s->values, kms_json_string_value(v)));
 	}
 	if (bad && s->values)
 		add(c, "Member must satisfy constraint: [Member must satisfy enum value set: [%s]]",
@@ -323,24 +154,51 @@ static int check_constraints(const struct kms_json *v, struct err *err)
 	return r;
 }
 
+/* A list of strings as messages show it. NULL: it is not one. */
+static char *shown_list(const struct kms_json *v)
+{
+	AUTO(buf_free) struct buf text = {.max = SHOWN_MAX};
+	int r = buf_printf(&text, "Value '[");
+
+	if (kms_json_type(v) != KMS_JSON_ARRAY)
+		return NULL;
+	for (size_t i = 0; i < kms_json_count(v) && r == 0; i++) {
+		const struct kms_json *e = kms_json_at(v, i);
+
+		if (!e || kms_json_type(e) != KMS_JSON_STRING)
+			return NULL;
+		r = buf_printf(&text, "%s%s", i ? ", " : "", kms_json_string_value(e));
+	}
+	r = r ? r : buf_printf(&text, "]'");
+	return r < 0 ? NULL : strdup((char *)text.bytes);
+}
+
 /* How messages show the value; NULL (just "Value") for what is sensitive or structured. */
 static char *shown(const struct shape_row *s, const struct kms_json *v)
 {
 	char *text = NULL;
 	int n = 0;
 
-	if (s->sensitive || s->kind == STRINGS)
+	if (s->sensitive)
 		return NULL;
+	if (s->kind == STRINGS)
+		return shown_list(v);
 	if (s->kind == INTEGER)
 		n = asprintf(&text, "Value '%" PRId64 "'", kms_json_int_value(v));
 	else if (s->kind == STRING)
 		n = asprintf(&text, "Value '%s'", kms_json_string_value(v));
+	if (n > SHOWN_MAX) {
+		free(text);
+		return NULL;
+	}
 	return n < 0 ? NULL : text;
 }
 
+static int check_objects(struct check *c, const struct kms_json *list, struct err *err);
+
 static int check_value(struct check *c, const struct kms_json *v, struct err *err)
 {
-	const struct shape_row *s = &shapes[c->shape];
+	const struct shape_row *s = shape_row(c->shape);
 	enum kms_json_type type = kms_json_type(v);
 	int64_t n;
 
@@ -379,7 +237,7 @@ static int check_value(struct check *c, const struct kms_json *v, struct err *er
 	case OBJECTS:
 		if (type != KMS_JSON_ARRAY)
 			break;
-		return 0;
+		return s->members ? check_objects(c, v, err) : 0;
 	case ANY:
 		return 0;
 	case UNSUPPORTED:
@@ -391,7 +249,7 @@ static int check_value(struct check *c, const struct kms_json *v, struct err *er
 
 bool validate_is_list(enum shape shape)
 {
-	return shapes[shape].kind == STRINGS || shapes[shape].kind == OBJECTS;
+	return shape_row(shape)->kind == STRINGS || shape_row(shape)->kind == OBJECTS;
 }
 
 /* What is no number stays a string, which validate_input() then refuses. */
@@ -407,9 +265,9 @@ struct kms_json *validate_from_text(enum shape shape, const char *text)
 		return NULL;
 	errno = 0;
 	n = strtoll(text, &end, 10);
-	if (shapes[shape].kind == INTEGER && *text && !*end && !errno)
+	if (shape_row(shape)->kind == INTEGER && *text && !*end && !errno)
 		r = kms_json_set_i64(box, "v", n);
-	else if (shapes[shape].kind == BOOLEAN &&
+	else if (shape_row(shape)->kind == BOOLEAN &&
 		 (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
 		r = kms_json_set_bool(box, "v", *text == 't');
 	else
@@ -426,16 +284,17 @@ void validate_member_name(const char *name, char ret[64])
 		ret[0] = (char)(ret[0] + 'a' - 'A');
 }
 
+/* @name: as messages show the member. */
 static int check_member(struct check *c, const struct kms_json *input, const struct member *m,
-			struct err *err)
+			const char *name, struct err *err)
 {
 	const struct kms_json *v = kms_json_get(input, m->name);
 	int r = 0;
 
 	c->shape = m->shape;
-	validate_member_name(m->name, c->name);
+	(void)snprintf(c->name, sizeof(c->name), "%s", name); /* fits: names of our tables */
 	if (v) {
-		c->value = shown(&shapes[m->shape], v);
+		c->value = shown(shape_row(m->shape), v);
 		r = check_value(c, v, err);
 	} else if (m->flags & MEMBER_REQUIRED) {
 		c->value = strdup("Value null");
@@ -446,14 +305,41 @@ static int check_member(struct check *c, const struct kms_json *input, const str
 	return r;
 }
 
+/* A list of structures: "tags.1.member.tagKey". */
+static int check_objects(struct check *c, const struct kms_json *list, struct err *err)
+{
+	const struct member *members = shape_row(c->shape)->members;
+	char base[NAME_MAX_SHOWN], small[64], name[2 * NAME_MAX_SHOWN];
+	int r = 0;
+
+	(void)snprintf(base, sizeof(base), "%s", c->name); /* fits */
+	for (size_t i = 0; i < kms_json_count(list) && r == 0; i++) {
+		const struct kms_json *v = kms_json_at(list, i);
+
+		if (!v || kms_json_type(v) != KMS_JSON_OBJECT)
+			return fault_set(err, FAULT_SERIALIZATION, NULL);
+		for (const struct member *m = members; m->name && r == 0; m++) {
+			validate_member_name(m->name, small);
+			(void)snprintf(name, sizeof(name), "%s.%zu.member.%s", base, i + 1,
+				       small); /* fits */
+			r = check_member(c, v, m, name, err);
+		}
+	}
+	return r;
+}
+
 int validate_input(const struct kms_json *input, const struct member *members, struct err *err)
 {
 	AUTO(buf_free) struct buf text = {.max = 1 << 20};
 	struct check c = {.text = text};
 	int r = 0;
 
-	for (; members->name && r == 0; members++)
-		r = check_member(&c, input, members, err);
+	for (; members->name && r == 0; members++) {
+		char name[64];
+
+		validate_member_name(members->name, name);
+		r = check_member(&c, input, members, name, err);
+	}
 	text = c.text; /* so that it is freed */
 	if (r == 0 && c.r < 0)
 		r = err_set(err, -c.r, "validation errors");
@@ -461,4 +347,12 @@ int validate_input(const struct kms_json *input, const struct member *members, s
 		r = fault_set(err, FAULT_VALIDATION, "%u validation error%s detected: %s", c.count,
 			      c.count > 1 ? "s" : "", (char *)text.bytes);
 	return r;
+}
+
+int validate_missing(const char *member, struct err *err)
+{
+	return fault_set(err, FAULT_VALIDATION,
+			 "1 validation error detected: Value null at '%s' failed to satisfy "
+			 "constraint: Member must not be null",
+			 member);
 }

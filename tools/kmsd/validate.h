@@ -19,6 +19,7 @@ enum shape {
 	SHAPE_CONTEXT,
 	SHAPE_DATA_KEY_SPEC,
 	SHAPE_DESCRIPTION,
+	SHAPE_DRY_RUN_MODIFIERS,
 	SHAPE_GRANT_CONSTRAINTS,
 	SHAPE_GRANT_ID,
 	SHAPE_GRANT_NAME,
@@ -26,13 +27,19 @@ enum shape {
 	SHAPE_GRANT_TOKEN,
 	SHAPE_GRANT_TOKENS,
 	SHAPE_INCLUDE_MATERIAL,
+	SHAPE_KEY_AGREEMENT,
 	SHAPE_KEY_ID,
+	SHAPE_KEY_PAIR_SPEC,
 	SHAPE_KEY_SPEC,
+	SHAPE_KEY_SPEC_OLD, /* of CustomerMasterKeySpec */
 	SHAPE_KEY_USAGE,
 	SHAPE_LIMIT,
 	SHAPE_LIMIT_ALIASES, /* of grants too */
 	SHAPE_LIMIT_TAGS,
+	SHAPE_MAC_ALGORITHM,
 	SHAPE_MARKER,
+	SHAPE_MATERIAL_ID,
+	SHAPE_MESSAGE_TYPE,
 	SHAPE_NUMBER_OF_BYTES,
 	SHAPE_ORIGIN,
 	SHAPE_PENDING_WINDOW,
@@ -40,10 +47,17 @@ enum shape {
 	SHAPE_POLICY,
 	SHAPE_POLICY_NAME,
 	SHAPE_PRINCIPAL,
+	SHAPE_PUBLIC_KEY,
+	SHAPE_REGION,
 	SHAPE_ROTATION_PERIOD,
+	SHAPE_SIGNING_ALGORITHM,
 	SHAPE_TAGS,
+	SHAPE_TAG_KEY,
 	SHAPE_TAG_KEYS,
+	SHAPE_TAG_VALUE,
 	SHAPE_UNSUPPORTED, /* what this server cannot do: UnsupportedOperationException when given */
+	SHAPE_WRAPPING_ALGORITHM,
+	SHAPE_WRAPPING_KEY_SPEC,
 	/* of IAM and STS */
 	SHAPE_IAM_ACCESS_KEY_ID,
 	SHAPE_IAM_ARN,
@@ -59,6 +73,7 @@ enum shape {
 	SHAPE_IAM_PATH_PREFIX,
 	SHAPE_IAM_POLICY_SCOPE,
 	SHAPE_IAM_POLICY_USAGE,
+	SHAPE_IAM_TAGS,
 	SHAPE_IAM_TAG_KEYS,
 	SHAPE_IAM_VERSION_ID,
 	SHAPE_STS_DURATION,
@@ -88,6 +103,9 @@ struct member {
  * absent.
  */
 int validate_input(const struct kms_json *input, const struct member *members, struct err *err);
+
+/* The ValidationException of a member that is required by what else was given. */
+int validate_missing(const char *member, struct err *err);
 
 /* Whether a shape is an array; and a value of it (or of an element) out of a form's text. */
 bool validate_is_list(enum shape shape);
