@@ -219,7 +219,7 @@ refuses "data key with neither size" ValidationException "Please specify either 
 refuses "data key with both sizes" ValidationException "Please specify either number of bytes or key spec." kms generate-data-key --key-id "$ID" --key-spec AES_256 --number-of-bytes 32
 head -c 4097 /dev/zero >"$DIR/long"
 refuses "encrypt 4097 bytes" ValidationException "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have length less than or equal to 4096" kms encrypt --key-id "$ID" --plaintext "fileb://$DIR/long"
-refuses "window of 31 days" ValidationException "Member must have value less than or equal to 30" kms schedule-key-deletion --key-id "$ID" --pending-window-in-days 31
+refuses "window of 31 days" ValidationException "PendingWindowInDays must be between 7 and 30" kms schedule-key-deletion --key-id "$ID" --pending-window-in-days 31
 refuses "bad policy name" ValidationException "Value 'invalid-name' at 'policyName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w]+" kms get-key-policy --key-id "$ID" --policy-name invalid-name
 refuses "policy that is not JSON" MalformedPolicyDocumentException "" kms put-key-policy --key-id "$ID" --policy-name default --policy '{"Version"'
 refuses "policy too long" LimitExceededException "" kms put-key-policy --key-id "$ID" --policy-name default --policy "$(printf '%33000s' x)"
