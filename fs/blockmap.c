@@ -298,6 +298,23 @@ int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
 	return 0;
 }
 
+int blockmap_used(struct blockmap *map, uint64_t **ret_leaves, size_t *ret_count)
+{
+	struct leaf_list list = {0};
+
+	for (uint64_t i = 0; i < map->leaf_count; i++) {
+		if (map->leaves[i].mapped == 0)
+			continue;
+		if (list_add_locked(&list, i) < 0) {
+			free(list.leaves);
+			return -ENOMEM;
+		}
+	}
+	*ret_leaves = list.leaves;
+	*ret_count = list.count;
+	return 0;
+}
+
 uint64_t blockmap_leaf_version(const struct blockmap *map, uint64_t leaf)
 {
 	return map->leaves[leaf].version;

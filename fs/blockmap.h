@@ -49,6 +49,9 @@ uint64_t blockmap_dirty(struct blockmap *map); /* leaves changed since the last 
 int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
 		       const uint64_t entries[FORMAT_PAGE_ENTRIES], uint32_t *ret_missing);
 
+/* The leaves that have a mapped block, sorted; the caller frees. No change may be under way. -ENOMEM. */
+int blockmap_used(struct blockmap *map, uint64_t **ret_leaves, size_t *ret_count);
+
 /* Version of a leaf at the last durable checkpoint, 0 for none. */
 uint64_t blockmap_leaf_version(const struct blockmap *map, uint64_t leaf);
 

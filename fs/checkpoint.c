@@ -20,6 +20,7 @@
 #include <openssl/rand.h>
 
 #include "blockmap.h"
+#include "checkpoint_internal.h"
 #include "disk.h"
 #include "err.h"
 #include "format.h"
@@ -28,23 +29,8 @@
 #include "secret.h"
 
 #define ENTRIES FORMAT_PAGE_ENTRIES
-#define ROOTS	2
 
-static const char *const root_names[ROOTS] = {"root.0", "root.1"};
-
-struct checkpoint {
-	struct disk *disk;
-	struct disk_file *map_file;
-	struct disk_file *roots[ROOTS];
-	struct mac *mac;
-	struct format_root root; /* the last durable one; root.versions is owned */
-	struct checkpoint_log log;
-	uint64_t previous_replay;
-	uint64_t stamp;	     /* the last one used */
-	uint64_t *versions;  /* of the checkpoint being written; owned */
-	uint8_t *root_bytes; /* room for a root; owned */
-	char notice[CHECKPOINT_NOTICE_MAX];
-};
+static const char *const root_names[CHECKPOINT_ROOTS] = {"root.0", "root.1"};
 
 static uint64_t group_count(const struct store_geometry *geometry)
 {
@@ -54,9 +40,9 @@ static uint64_t group_count(const struct store_geometry *geometry)
 	return (leaves + ENTRIES - 1) / ENTRIES;
 }
 
-static int checkpoint_new(struct disk *disk, const struct store_geometry *geometry,
-			  const struct secret *data_key, struct checkpoint **ret_checkpoint,
-			  struct err *err)
+int checkpoint_new(struct disk *disk, const struct store_geometry *geometry,
+		   const struct secret *data_key, struct checkpoint **ret_checkpoint,
+		   struct err *err)
 {
 	struct checkpoint *c = calloc(1, sizeof(*c));
 	uint64_t groups = group_count(geometry);
@@ -95,7 +81,7 @@ void checkpoint_free(struct checkpoint *checkpoint)
 	if (!checkpoint)
 		return;
 	disk_close(checkpoint->map_file);
-	for (size_t i = 0; i < ROOTS; i++)
+	for (size_t i = 0; i < CHECKPOINT_ROOTS; i++)
 		disk_close(checkpoint->roots[i]);
 	mac_free(checkpoint->mac);
 	free(checkpoint->root.versions);
@@ -104,10 +90,9 @@ void checkpoint_free(struct checkpoint *checkpoint)
 	free(checkpoint);
 }
 
-/* Write @root into its file and sync it. */
-static int write_root(struct checkpoint *c, const struct format_root *root, struct err *err)
+int checkpoint_write_root(struct checkpoint *c, const struct format_root *root, struct err *err)
 {
-	size_t i = root->checkpoint % ROOTS;
+	size_t i = root->checkpoint % CHECKPOINT_ROOTS;
 	int r = format_root_put(root, c->mac, c->root_bytes);
 
 	if (r == 0)
@@ -136,11 +121,11 @@ int checkpoint_create(struct disk *disk, const struct store_geometry *geometry,
 		if (r < 0)
 			(void)err_set(err, -r, "map: fsync: %s", strerror(-r));
 	}
-	for (size_t i = 0; r == 0 && i < ROOTS; i++) {
+	for (size_t i = 0; r == 0 && i < CHECKPOINT_ROOTS; i++) {
 		r = disk_open(disk, root_names[i], DISK_CREATE, &c->roots[i], err);
 		if (r == 0) {
-			c->root.checkpoint = ROOTS + i; /* 2 to root.0, 3 to root.1 */
-			r = write_root(c, &c->root, err);
+			c->root.checkpoint = CHECKPOINT_ROOTS + i; /* 2 to root.0, 3 to root.1 */
+			r = checkpoint_write_root(c, &c->root, err);
 		}
 	}
 	if (r == 0) {
@@ -178,14 +163,14 @@ static int read_root(struct checkpoint *c, size_t i, uint64_t *versions,
 /* Choose between the roots: the newest whole one. */
 static int choose_root(struct checkpoint *c, struct err *err)
 {
-	struct format_root roots[ROOTS];
-	struct err errs[ROOTS];
-	int rs[ROOTS];
+	struct format_root roots[CHECKPOINT_ROOTS];
+	struct err errs[CHECKPOINT_ROOTS];
+	int rs[CHECKPOINT_ROOTS];
 	size_t best;
 
 	rs[0] = read_root(c, 0, c->root.versions, &roots[0], &errs[0]);
 	rs[1] = read_root(c, 1, c->versions, &roots[1], &errs[1]);
-	for (size_t i = 0; i < ROOTS; i++) {
+	for (size_t i = 0; i < CHECKPOINT_ROOTS; i++) {
 		/* Damage and a torn write look alike and are what the other one is for. */
 		if (rs[i] < 0 && (rs[i] != -EBADMSG || rs[1 - i] < 0)) {
 			if (err)
@@ -264,8 +249,8 @@ const char *checkpoint_notice(const struct checkpoint *checkpoint)
 
 /* Loading. */
 
-static int read_page(struct checkpoint *c, const struct format_page *want,
-		     uint64_t ret_entries[ENTRIES], struct err *err)
+int checkpoint_read_page(struct checkpoint *c, const struct format_page *want,
+			 uint64_t ret_entries[ENTRIES], struct err *err)
 {
 	unsigned slot = format_version_slot(want->version);
 	uint64_t off = want->level == FORMAT_LEAF ? format_leaf_off(want->index, slot)
@@ -290,7 +275,7 @@ static int load_group(struct checkpoint *c, struct blockmap *map, uint64_t group
 	struct format_page index = {FORMAT_INDEX, group, c->root.versions[group]};
 	uint64_t versions[ENTRIES], entries[ENTRIES];
 	uint32_t missing = 0;
-	int r = read_page(c, &index, versions, err);
+	int r = checkpoint_read_page(c, &index, versions, err);
 
 	for (unsigned i = 0; r == 0 && i < ENTRIES; i++) {
 		struct format_page leaf = {FORMAT_LEAF, group * ENTRIES + i, versions[i]};
@@ -302,7 +287,7 @@ static int load_group(struct checkpoint *c, struct blockmap *map, uint64_t group
 				       "map: index %" PRIu64 " has a leaf behind the "
 				       "volume's end",
 				       group);
-		r = read_page(c, &leaf, entries, err);
+		r = checkpoint_read_page(c, &leaf, entries, err);
 		if (r < 0)
 			return r;
 		r = blockmap_load_leaf(map, leaf.index, leaf.version, entries, &missing);
@@ -334,8 +319,8 @@ int checkpoint_load(struct checkpoint *checkpoint, struct blockmap *map, struct 
 
 /* Writing. */
 
-static int write_page(struct checkpoint *c, const struct format_page *page,
-		      const uint64_t entries[ENTRIES], struct err *err)
+int checkpoint_write_page(struct checkpoint *c, const struct format_page *page,
+			  const uint64_t entries[ENTRIES], struct err *err)
 {
 	unsigned slot = format_version_slot(page->version);
 	uint64_t off = page->level == FORMAT_LEAF ? format_leaf_off(page->index, slot)
@@ -375,7 +360,7 @@ static int write_group(struct checkpoint *c, struct blockmap *map, const uint64_
 
 		if (blockmap_take(map, leaf.index, entries) > 0) {
 			leaf.version = next_version(c, versions[leaf.index % ENTRIES]);
-			r = write_page(c, &leaf, entries, err);
+			r = checkpoint_write_page(c, &leaf, entries, err);
 			if (r < 0)
 				return r;
 		}
@@ -385,7 +370,7 @@ static int write_group(struct checkpoint *c, struct blockmap *map, const uint64_
 		any |= versions[i] != 0;
 	if (any) {
 		index.version = next_version(c, c->root.versions[group]);
-		r = write_page(c, &index, versions, err);
+		r = checkpoint_write_page(c, &index, versions, err);
 	}
 	c->versions[group] = index.version;
 	return r;
@@ -437,7 +422,7 @@ int checkpoint_write(struct checkpoint *checkpoint, struct blockmap *map, const 
 		root.mapped = blockmap_mapped(map);
 		root.created = (uint64_t)time(NULL);
 		root.versions = c->versions;
-		r = write_root(c, &root, err);
+		r = checkpoint_write_root(c, &root, err);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (r == 0)

@@ -57,4 +57,20 @@ const char *checkpoint_notice(const struct checkpoint *checkpoint);
 int checkpoint_write(struct checkpoint *checkpoint, struct blockmap *map, const uint64_t *leaves,
 		     size_t count, const struct checkpoint_log *log, struct err *err);
 
+/*
+ * The last checkpoint as the whole of another directory's: its pages and two roots that say that there is
+ * nothing to replay and that @next_segment is the first id not used. Everything is synced but the names.
+ * @leaf is called with each leaf's entries. The caller lets no other checkpoint be written meanwhile.
+ */
+int checkpoint_copy(struct checkpoint *checkpoint, struct disk *to, uint32_t next_segment,
+		    int (*leaf)(void *arg, const uint64_t *entries), void *arg, struct err *err);
+
+/*
+ * All of @map as the checkpoint of a new volume with @geometry in @disk, with roots as above. What the map
+ * knows of its own checkpoints is lost: the store that it belongs to must be open for reading only.
+ */
+int checkpoint_write_new(struct disk *disk, const struct store_geometry *geometry,
+			 const struct secret *data_key, struct blockmap *map, uint32_t next_segment,
+			 struct err *err);
+
 #endif

@@ -101,6 +101,20 @@ uint64_t flushed_seq(const struct flushed *flushed)
 	return flushed->seq;
 }
 
+int flushed_copy(const struct flushed *flushed, struct disk *to, uint64_t seq, struct err *err)
+{
+	struct flushed copy = {.mac = flushed->mac};
+	int r = disk_open(to, NAME, DISK_CREATE, &copy.file, err);
+
+	if (r < 0)
+		return r;
+	r = flushed_put(&copy, seq);
+	if (r == 0)
+		r = to->ops->sync(copy.file);
+	disk_close(copy.file);
+	return r < 0 ? err_set(err, -r, NAME ": write: %s", strerror(-r)) : 0;
+}
+
 int flushed_put(struct flushed *flushed, uint64_t seq)
 {
 	uint8_t bytes[ALL_LEN] = {0};

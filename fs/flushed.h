@@ -35,4 +35,7 @@ uint64_t flushed_seq(const struct flushed *flushed);
  */
 int flushed_put(struct flushed *flushed, uint64_t seq);
 
+/* Make the file in the directory of another store, with @seq in it. It is synced, its name is not. */
+int flushed_copy(const struct flushed *flushed, struct disk *to, uint64_t seq, struct err *err);
+
 #endif

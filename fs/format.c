@@ -184,3 +184,13 @@ int format_root_get(const uint8_t *bytes, const struct format_root *want, const 
 		ret_root->versions[i] = get_be64(bytes + FORMAT_ROOT_FIXED_LEN + 8 * i);
 	return 0;
 }
+
+int format_root_peek(const uint8_t bytes[FORMAT_ROOT_FIXED_LEN], struct format_root *ret_root)
+{
+	if (get_be64(bytes) != ROOT_MAGIC || get_be32(bytes + 8) != FORMAT_VERSION)
+		return -EUCLEAN;
+	memset(ret_root, 0, sizeof(*ret_root));
+	ret_root->checkpoint = get_be64(bytes + 48);
+	ret_root->replay = get_be64(bytes + 56);
+	return 0;
+}

@@ -149,4 +149,7 @@ int format_root_put(const struct format_root *root, const struct mac *mac, uint8
 int format_root_get(const uint8_t *bytes, const struct format_root *want, const struct mac *mac,
 		    struct format_root *ret_root, struct err *err);
 
+/* What a root says of its checkpoint and of the log, its tag not looked at: it may be a lie. -EUCLEAN. */
+int format_root_peek(const uint8_t bytes[FORMAT_ROOT_FIXED_LEN], struct format_root *ret_root);
+
 #endif

@@ -86,6 +86,13 @@ int log_flush(struct log *log, struct err *err);
 void log_freeze(struct log *log, uint64_t *ret_seq);
 void log_thaw(struct log *log);
 
+/*
+ * As log_freeze(), and the head is sealed, so that *@ret_seq is the beginning of a new segment: what is
+ * before it is in files that nothing is appended to any more. *@ret_began_ms: when the freeze began
+ * (monotonic). On failure nothing is frozen: as log_reserve().
+ */
+int log_freeze_sealed(struct log *log, uint64_t *ret_seq, uint64_t *ret_began_ms, struct err *err);
+
 /* Seal the head, if there is a record in it, and go on in the next segment. Errors as log_reserve(). */
 int log_roll(struct log *log, struct err *err);
 

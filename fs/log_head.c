@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "disk.h"
 #include "err.h"
 #include "log_internal.h"
@@ -288,6 +289,55 @@ static int spare_locked(struct log *log)
 	}
 	log->sparing = false;
 	log_wake_locked(log);
+	return r;
+}
+
+/* Have a spare, so that sealing the head takes no longer than a write. */
+static int have_spare_locked(struct log *log)
+{
+	int r = 0;
+
+	while (r == 0 && !log->spare && !log->stopped) {
+		if (log->sparing || log->rolling)
+			log_wait_locked(log);
+		else
+			r = spare_locked(log);
+	}
+	return r;
+}
+
+int log_freeze_sealed(struct log *log, uint64_t *ret_seq, uint64_t *ret_began_ms, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&log->lock);
+	r = have_spare_locked(log);
+	while (log->extending || log->sparing)
+		log_wait_locked(log);
+	if (log->stopped)
+		r = log_stopped_err_locked(log, err);
+	else if (r < 0)
+		r = err_set(err, -r, "no room for the next segment: %s", strerror(-r));
+	pthread_mutex_unlock(&log->lock);
+	if (r < 0)
+		return r;
+	*ret_began_ms = clock_monotonic_ms();
+	log_freeze(log, ret_seq);
+	pthread_mutex_lock(&log->lock);
+	while (log->extending) /* begun before the freeze; another cannot begin */
+		log_wait_locked(log);
+	log->rolling = true;
+	pthread_mutex_unlock(&log->lock);
+	if (format_seq_off(*ret_seq) > FORMAT_SEGMENT_LEN) {
+		r = roll(log, err);
+		if (r == 0)
+			*ret_seq = format_seq(segment_id(log->head), FORMAT_SEGMENT_LEN);
+	}
+	pthread_mutex_lock(&log->lock);
+	end_rolling_locked(log);
+	pthread_mutex_unlock(&log->lock);
+	if (r < 0)
+		log_thaw(log);
 	return r;
 }
 

@@ -32,6 +32,8 @@
 #include "profile.h"
 #include "say.h"
 #include "secret.h"
+#include "snapshot.h"
+#include "snapshot_job.h"
 #include "status.h"
 #include "store.h"
 #include "volume.h"
@@ -55,7 +57,9 @@ struct mounted {
 	struct events *events;
 	struct watch *watch;
 	struct fusefs *fusefs;
+	struct snapshot_job *snapshots;
 	struct control *control;
+	bool read_only; /* asked for, or a snapshot */
 };
 
 static int fd_close(int fd)
@@ -78,7 +82,7 @@ static void fill_status(struct mounted *m, struct status *ret_status)
 		.pid = getpid(),
 		.size_bytes = g->size_bytes,
 		.block_size = g->block_size,
-		.read_only = m->options->read_only,
+		.read_only = m->read_only,
 		.profile =
 			m->options->profile ? m->options->profile : profile_names[PROFILE_DEFAULT],
 		.config = m->options->watch,
@@ -131,15 +135,21 @@ static struct kms_json *handle(const struct kms_json *request, void *arg)
 	r = kms_json_str(request, kms_json_has(request, "command") ? "command" : "op", &op, &err);
 	if (r == 0 && strcmp(op, "status") == 0)
 		return make_status_json(m);
+	if (r == 0 && strcmp(op, "snapshot-status") == 0)
+		return snapshot_job_status(m->snapshots);
 	if (r == 0 && strcmp(op, "start") == 0)
 		r = watch_want_start(m->watch, &err);
 	else if (r == 0 && strcmp(op, "force") == 0)
 		gate_end_hold(m->gate);
 	else if (r == 0 && strcmp(op, "unmount") == 0)
 		r = unmount_on_request(m, request, &err);
+	else if (r == 0 && strcmp(op, "snapshot") == 0)
+		r = snapshot_job_start(m->snapshots, request, &err);
 	else if (r == 0)
 		r = err_set(&err, EINVAL,
-			    "no operation '%s'; there are status, start, force, unmount", op);
+			    "no operation '%s'; there are status, start, force, unmount, snapshot, "
+			    "snapshot-status",
+			    op);
 	if (r < 0)
 		return control_error(&err);
 	reply = kms_json_new_object();
@@ -189,6 +199,13 @@ static uint64_t hold_limit_ms(const struct mount_options *options)
 	return limit;
 }
 
+/* A snapshot is looked at, never changed. */
+static int check_snapshot(struct mounted *m, struct err *err)
+{
+	m->read_only = true;
+	return snapshot_check(m->volume_dir, m->header, NULL, err);
+}
+
 /* The header, the lock and the client: all that can be had before KMS is asked. */
 static int open_volume(struct mounted *m, struct err *err)
 {
@@ -201,6 +218,8 @@ static int open_volume(struct mounted *m, struct err *err)
 		return r;
 	volume_header_freep(&m->header); /* who held the lock until now may have changed it */
 	r = volume_header_load(m->volume_dir, &m->header, err);
+	if (r == 0 && snapshot_is(m->volume_dir))
+		r = check_snapshot(m, err);
 	if (r < 0)
 		return r;
 	m->dir_fd = open(m->volume_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -248,7 +267,7 @@ static int open_store(struct mounted *m, struct err *err)
 		.gate = m->gate,
 		.events = m->events,
 		.config = m->options->watch,
-		.read_only = m->options->read_only,
+		.read_only = m->read_only,
 		.hold_limit_ms = hold_limit_ms(m->options),
 	};
 	int r = volume_unwrap(m->header, m->kms, &key, err);
@@ -256,8 +275,7 @@ static int open_store(struct mounted *m, struct err *err)
 	if (r == 0) /* until here a signal just ends the process */
 		r = take_signals(m, err);
 	if (r == 0)
-		r = store_open(m->volume_dir, &m->header->geometry, key, m->options->read_only,
-			       &store, err);
+		r = store_open(m->volume_dir, &m->header->geometry, key, m->read_only, &store, err);
 	if (r == 0)
 		r = watch_new(&setup, store, &m->watch, err);
 	if (r < 0 && store)
@@ -272,7 +290,7 @@ static int mount_it(struct mounted *m, struct err *err)
 		.mountpoint = m->mountpoint,
 		.size_bytes = m->header->geometry.size_bytes,
 		.block_size = m->header->geometry.block_size,
-		.read_only = m->options->read_only,
+		.read_only = m->read_only,
 		.allow_other = m->options->allow_other,
 		.gate = m->gate,
 		.watch = m->watch,
@@ -285,6 +303,11 @@ static int mount_it(struct mounted *m, struct err *err)
 		r = fusefs_start(m->fusefs, err);
 	if (r == 0)
 		r = watch_start(m->watch, fusefs_forget, m->fusefs, err);
+	if (r == 0) {
+		m->snapshots = snapshot_job_new(m->volume_dir, m->watch);
+		if (!m->snapshots)
+			r = err_set(err, ENOMEM, "out of memory");
+	}
 	if (r == 0)
 		r = control_start(m->dir_fd, handle, m, &m->control, err);
 	return r;
@@ -313,6 +336,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 	int r = 0;
 
 	control_stop(m->control); /* it too may be answering what waits */
+	snapshot_job_free(m->snapshots);
 	if (m->watch)
 		watch_end(m->watch);
 	if (m->gate)
@@ -406,8 +430,12 @@ static int run(void *arg, void (*ready)(void *arg), void *ready_arg, struct err 
 
 int mount_run(const struct mount_options *options, struct err *err)
 {
-	struct mounted m = {
-		.options = options, .dir_fd = -1, .lock_fd = -1, .signal_fd = -1, .stop_fd = -1};
+	struct mounted m = {.options = options,
+			    .read_only = options->read_only,
+			    .dir_fd = -1,
+			    .lock_fd = -1,
+			    .signal_fd = -1,
+			    .stop_fd = -1};
 	int r = resolve(&m, err);
 
 	if (r == 0) {

@@ -107,6 +107,21 @@ int store_open_on(struct disk *disk, const struct store_geometry *geometry,
 		  const struct secret *data_key, bool read_only, struct store **ret_store,
 		  struct err *err);
 
+struct store_snapshot {
+	uint32_t next_segment; /* the snapshot's segments have smaller ids */
+	uint64_t bytes;	       /* of the files of its segments */
+	uint64_t held_ms;      /* how long writes were held */
+};
+
+/*
+ * Put all that the volume holds now into @to, a directory with segments/ in it and nothing else of a
+ * store: hard links to the segments, map, roots and flushed. I/O goes on but for a moment; @taken
+ * (NULL: nobody) is called right after it. Files are synced, names are not. -ENOSPC, -EROFS: writing has
+ * stopped; -EPERM, -EXDEV: no hard links there.
+ */
+int store_snapshot(struct store *store, struct disk *to, void (*taken)(void *arg), void *arg,
+		   struct store_snapshot *ret_snapshot, struct err *err);
+
 /* Write a checkpoint now. It is done from time to time by itself. Errors as store_flush(). */
 int store_checkpoint(struct store *store, struct err *err);
 

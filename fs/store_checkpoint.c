@@ -8,6 +8,7 @@
 
 #include "blockmap.h"
 #include "checkpoint.h"
+#include "clock.h"
 #include "err.h"
 #include "format.h"
 #include "log.h"
@@ -18,26 +19,37 @@
 
 #define CHECKPOINT_BYTES (256ULL << 20) /* of log between checkpoints: bounds the replay */
 
-int store_checkpoint(struct store *store, struct err *err)
+/* Freeze log and map for a checkpoint, and let go again: all that a writer waits for. */
+static int freeze_locked(struct store *store, bool sealed, struct checkpoint_log *at,
+			 uint64_t **ret_leaves, size_t *ret_count, struct err *err)
+{
+	uint64_t began;
+	int r = sealed ? log_freeze_sealed(store->log, &at->replay, &began, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (!sealed)
+		log_freeze(store->log, &at->replay);
+	r = blockmap_freeze(store->map, ret_leaves, ret_count);
+	if (r == 0)
+		segment_mark_dead(store->table, checkpoint_number(store->checkpoint) + 1);
+	log_thaw(store->log);
+	if (sealed)
+		store->held_ms = clock_monotonic_ms() - began;
+	return r < 0 ? err_set(err, ENOSPC, "checkpoint: out of memory") : 0;
+}
+
+int store_checkpoint_locked(struct store *store, bool sealed, struct err *err)
 {
 	struct checkpoint_log at;
 	uint64_t *leaves = NULL, below;
 	size_t count = 0;
 	int r;
 
-	if (store->read_only)
-		return err_set(err, EROFS, "the volume is open for reading only");
-	pthread_mutex_lock(&store->checkpoint_lock);
 	atomic_store(&store->since_checkpoint, 0);
-	log_freeze(store->log, &at.replay);
-	r = blockmap_freeze(store->map, &leaves, &count);
-	if (r == 0)
-		segment_mark_dead(store->table, checkpoint_number(store->checkpoint) + 1);
-	log_thaw(store->log);
-	if (r < 0) {
-		pthread_mutex_unlock(&store->checkpoint_lock);
-		return err_set(err, ENOSPC, "checkpoint: out of memory");
-	}
+	r = freeze_locked(store, sealed, &at, &leaves, &count, err);
+	if (r < 0)
+		return r;
 	at.next_segment = log_next_segment(store->log);
 	r = log_flush(store->log, err);
 	if (r == 0) {
@@ -57,6 +69,17 @@ int store_checkpoint(struct store *store, struct err *err)
 		(void)segment_retire_dead(store->table, checkpoint_number(store->checkpoint) - 1,
 					  format_seq_segment(below), &ignored);
 	}
+	return r;
+}
+
+int store_checkpoint(struct store *store, struct err *err)
+{
+	int r;
+
+	if (store->read_only)
+		return err_set(err, EROFS, "the volume is open for reading only");
+	pthread_mutex_lock(&store->checkpoint_lock);
+	r = store_checkpoint_locked(store, false, err);
 	pthread_mutex_unlock(&store->checkpoint_lock);
 	return r;
 }

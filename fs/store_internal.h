@@ -51,6 +51,7 @@ struct store {
 	struct cleaner *cleaner;   /* NULL when read-only */
 	struct store_stats opened; /* what replay found; fixed at open */
 	pthread_mutex_t checkpoint_lock;
+	uint64_t held_ms; /* writers, by the last checkpoint's freeze; guarded by checkpoint_lock */
 	atomic_uint_least64_t since_checkpoint; /* bytes appended */
 	pthread_mutex_t worker_lock;		/* guards the next three */
 	pthread_cond_t worker_back;
@@ -75,6 +76,12 @@ void store_workers_free(struct store *store);
 
 /* Have @crypt use the key of @segment; *@id is the one whose key it uses. -EIO (libcrypto). */
 int store_use_key(struct blockcrypt *crypt, uint32_t *id, const struct segment *segment);
+
+/*
+ * store_checkpoint() by the one that holds checkpoint_lock. @sealed: it begins a new segment, so the
+ * checkpoint's seq is that one's beginning.
+ */
+int store_checkpoint_locked(struct store *store, bool sealed, struct err *err);
 
 /* Bytes were appended: a checkpoint may be due. */
 void store_appended(struct store *store, uint64_t bytes);

@@ -286,6 +286,18 @@ static int busy(const char *dir, int fd, struct err *err)
 	return r;
 }
 
+bool volume_is(const char *dir)
+{
+	AUTO(freep) char *path = NULL;
+	struct stat st;
+
+	if (asprintf(&path, "%s/" VOLUME_HEADER_NAME, dir) < 0) {
+		path = NULL;
+		return true; /* loading it will tell */
+	}
+	return lstat(path, &st) == 0;
+}
+
 int volume_lock(const char *dir, int *ret_fd, struct err *err)
 {
 	AUTO(freep) char *path = NULL;

@@ -38,6 +38,9 @@ int volume_create(const char *dir, const struct volume_create_options *options, 
 int volume_unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
 		  struct err *err);
 
+/* Is there a volume.json in @dir? */
+bool volume_is(const char *dir);
+
 /*
  * Take the volume's lock. *@ret_fd is the caller's; closing it (in every process that inherited
  * it) gives the lock back. The calling process's id goes into the file, so a daemon takes the lock

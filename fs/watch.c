@@ -33,8 +33,10 @@ struct watch {
 	void *forget_arg;
 	pthread_t thread;
 	bool started;
-	struct store *store;  /* changed by the thread while the gate is closed and drained */
-	struct outage outage; /* as the file has it; the thread's own */
+	/* Changed by the thread while the gate is closed and drained, and with store_lock. */
+	struct store *store;
+	pthread_mutex_t store_lock; /* taken before lock */
+	struct outage outage;	    /* as the file has it; the thread's own */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool quit; /* these: guarded by lock */
@@ -55,6 +57,7 @@ int watch_new(const struct watch_setup *setup, struct store *store, struct watch
 	w->setup = *setup;
 	w->store = store;
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->store_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->wake, &attr);
@@ -72,6 +75,16 @@ int watch_new(const struct watch_setup *setup, struct store *store, struct watch
 struct store *watch_store(struct watch *watch)
 {
 	return watch->store;
+}
+
+int watch_with_store(struct watch *watch, int (*fn)(struct store *store, void *arg), void *arg)
+{
+	int r;
+
+	pthread_mutex_lock(&watch->store_lock);
+	r = fn(watch->store, arg);
+	pthread_mutex_unlock(&watch->store_lock);
+	return r;
 }
 
 static void set_reason(struct watch *w, const char *reason)
@@ -138,9 +151,11 @@ static enum keywatch_event open_again(struct watch *w, struct err *err)
 	AUTO(secret_freep) struct secret *key = NULL;
 	int r = unwrap(w, &key, err);
 
+	pthread_mutex_lock(&w->store_lock);
 	if (r == 0)
 		r = store_open(w->setup.dir, &w->setup.header->geometry, key, w->setup.read_only,
 			       &w->store, err);
+	pthread_mutex_unlock(&w->store_lock);
 	if (r < 0) {
 		struct event event = {.name = "start-failed", .reason = err->msg, .err = err};
 
@@ -162,8 +177,10 @@ static int close_store(struct watch *w, struct err *err)
 	if (!w->store)
 		return 0;
 	keep_store_stats(w);
+	pthread_mutex_lock(&w->store_lock);
 	r = store_close(w->store, err);
 	w->store = NULL;
+	pthread_mutex_unlock(&w->store_lock);
 	if (r < 0) {
 		struct event event = {.name = "close-failed", .reason = err->msg};
 
@@ -429,6 +446,7 @@ void watch_free(struct watch *watch)
 	if (!watch)
 		return;
 	pthread_cond_destroy(&watch->wake);
+	pthread_mutex_destroy(&watch->store_lock);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch);
 }

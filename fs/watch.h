@@ -48,6 +48,12 @@ int watch_start(struct watch *watch, void (*forget)(void *arg), void *arg, struc
 /* The store; only between gate_enter() and gate_leave(), or in a waiter that the gate runs. */
 struct store *watch_store(struct watch *watch);
 
+/*
+ * Call @fn with the store as it is now, NULL while the key is lost, and let nothing open or close it
+ * meanwhile; I/O goes on. From any thread but the watch's. What @fn returned.
+ */
+int watch_with_store(struct watch *watch, int (*fn)(struct store *store, void *arg), void *arg);
+
 /* A manual start: check the key now. -EINVAL with a sentence in a state where that means nothing. */
 int watch_want_start(struct watch *watch, struct err *err);
 

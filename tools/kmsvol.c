@@ -21,6 +21,7 @@ static const struct row rows[] = {
 	{"create", cmd_create, "make a new encrypted volume"},
 	{"mount", cmd_mount, "show a volume as a file, or as a mounted file system"},
 	{"start", cmd_start, "bring a volume back whose key is usable again"},
+	{"snapshot", cmd_snapshot, "make, list and delete snapshots"},
 	{"status", cmd_status, "say how a volume is doing"},
 	{"unmount", cmd_unmount, "undo a mount"},
 	{"umount", cmd_unmount, NULL},

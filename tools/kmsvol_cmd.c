@@ -134,9 +134,11 @@ static int refuse(const struct cmd *cmd, const char *what, const char *word)
 int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first)
 {
 	struct option known[OPTIONS_MAX + 2] = {{0}};
+	int c, most = cmd->operand_count;
 	size_t n = 0;
-	int c;
 
+	for (const char *p = cmd->operands; *p; p++)
+		most += *p == '['; /* one that may be left out */
 	for (; n < cmd->option_count && n < OPTIONS_MAX; n++)
 		known[n] = (struct option){.name = cmd->options[n].name,
 					   .has_arg = cmd->options[n].arg != NULL,
@@ -168,8 +170,8 @@ int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first)
 	}
 	if (argc - optind < cmd->operand_count)
 		return refuse(cmd, "too few arguments, wanted are", cmd->operands);
-	if (argc - optind > cmd->operand_count)
-		return refuse(cmd, "one argument too many:", argv[optind + cmd->operand_count]);
+	if (argc - optind > most)
+		return refuse(cmd, "one argument too many:", argv[optind + most]);
 	for (int i = optind; i < argc; i++)
 		if (!*argv[i])
 			return refuse(cmd, "an argument is empty", NULL);

@@ -56,16 +56,16 @@ struct cmd_option {
 
 struct cmd {
 	const char *name;
-	const char *operands; /* as the usage shows them: "VOL DIR" */
-	int operand_count;
-	const char *help; /* sentences for `--help` */
+	const char *operands; /* as the usage shows them: "VOL DIR"; "[DIR]" may be left out */
+	int operand_count;    /* of those that may not */
+	const char *help;     /* sentences for `--help` */
 	const struct cmd_option *options;
 	size_t option_count;
 };
 
 /*
  * Parse @argv, whose first element is the command's name. CMD_GO: every option is where it belongs
- * and the operands are argv[*ret_first] and following. Else the exit code: usage was asked for and
+ * and the operands are argv[*ret_first] and following, up to a NULL. Else the exit code: usage was asked for and
  * printed, or was wrong and has been told.
  */
 int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first);
@@ -106,6 +106,7 @@ int cmd_export(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_start(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_unmount(int argc, char **argv);
 

@@ -211,9 +211,21 @@ int fs_prepare(const char *device, const char *disk, const char *type, bool read
 	return make(device, type, err);
 }
 
-int fs_mount(const char *device, const char *dir, const char *type, bool read_only, struct err *err)
+/* Options that leave the journal alone. */
+static const char *without_journal(const char *type)
 {
-	if (mount(device, dir, type, read_only ? MS_RDONLY : 0, NULL) < 0)
+	if (strcmp(type, "ext4") == 0)
+		return "noload";
+	if (strcmp(type, "xfs") == 0)
+		return "norecovery,nouuid";
+	return "rescue=nologreplay";
+}
+
+int fs_mount(const char *device, const char *dir, const char *type, bool read_only, bool frozen,
+	     struct err *err)
+{
+	if (mount(device, dir, type, read_only || frozen ? MS_RDONLY : 0,
+		  frozen ? without_journal(type) : NULL) < 0)
 		return err_set(
 			err, errno, "cannot mount %s at '%s': %s%s", type, dir, strerror(errno),
 			errno == ENODEV ? " (the kernel does not know this file system)" : "");

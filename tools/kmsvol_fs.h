@@ -17,8 +17,11 @@ extern const char *const fs_types[];
 int fs_prepare(const char *device, const char *disk, const char *type, bool read_only,
 	       struct err *err);
 
-/* mount(2). */
-int fs_mount(const char *device, const char *dir, const char *type, bool read_only,
+/*
+ * mount(2). @frozen: of a snapshot, which cannot be written: the journal is not replayed, and its volume with
+ * the same UUID may be mounted beside it. @frozen is @read_only, too.
+ */
+int fs_mount(const char *device, const char *dir, const char *type, bool read_only, bool frozen,
 	     struct err *err);
 
 #endif

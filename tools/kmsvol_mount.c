@@ -21,6 +21,7 @@
 #include "mountinfo.h"
 #include "profile.h"
 #include "secret.h"
+#include "snapshot.h"
 #include "volume.h"
 
 static const char help[] =
@@ -90,6 +91,7 @@ static int run(const char *vol, const char *dir, const char *fs, struct mount_op
 		return cmd_fail(&err);
 	options->volume_dir = absolute_vol;
 	options->mountpoint = absolute_dir;
+	options->read_only |= snapshot_is(absolute_vol);
 	if (fs)
 		return mountfs_run(options, fs);
 	if (mount_run(options, &err) < 0)

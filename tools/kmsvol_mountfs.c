@@ -25,6 +25,7 @@
 #include "kmsvol_place.h"
 #include "mount.h"
 #include "secret.h"
+#include "snapshot.h"
 #include "volume.h"
 
 #define AWAIT_MS    20 /* between two looks for the mount */
@@ -190,7 +191,8 @@ static int build(struct job *job, struct err *err)
 	if (r == 0 && asked_to_end(job))
 		r = err_set(err, EINTR, "interrupted");
 	if (r == 0)
-		r = fs_mount(p->loop, p->mountpoint, job->type, o->read_only, err);
+		r = fs_mount(p->loop, p->mountpoint, job->type, o->read_only,
+			     snapshot_is(p->volume_dir), err);
 	p->fs_was_mounted = r == 0;
 	if (r == 0)
 		r = place_record_save(p, err);

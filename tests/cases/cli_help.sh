@@ -19,10 +19,26 @@ for command in create mount start status unmount umount export import; do
 	refused 2 "one argument too many: '[bc]'; see 'kmsvol [a-z]+ --help'" "$KMSVOL" "$command" a b c
 done
 
+for command in create list delete; do
+	like "snapshot --help lists $command" "$("$KMSVOL" snapshot --help)" "^  $command  "
+	text=$("$KMSVOL" snapshot "$command" --help 2>stderr)
+	is "snapshot $command --help ends with 0" $? 0
+	is "snapshot $command --help says nothing on stderr" "$(cat stderr)" ''
+	like "snapshot $command --help shows the usage" "$text" "^usage: kmsvol snapshot $command "
+	refused 2 "^kmsvol: snapshot $command: unknown option '--bogus'; see 'kmsvol snapshot $command" \
+		"$KMSVOL" snapshot "$command" --bogus
+	refused 2 "^kmsvol: snapshot $command: one argument too many: '[bc]'" "$KMSVOL" snapshot "$command" a b c
+done
+refused 2 "^kmsvol: snapshot: no command; see 'kmsvol snapshot --help'$" "$KMSVOL" snapshot
+refused 2 "^kmsvol: snapshot: unknown command 'frob'; see 'kmsvol snapshot --help'$" "$KMSVOL" snapshot frob
+refused 2 "too few arguments, wanted are 'VOL \[SNAP\]'" "$KMSVOL" snapshot create
+refused 2 "too few arguments, wanted are 'SNAP'" "$KMSVOL" snapshot delete
+
 # Each option of the manual page is one of the program, and the other way round.
 manual=$(sed -n 's/^\.BI* \\-\\-\([a-z\\-]*\).*/\1/p' "$CASE_ROOT/docs/kmsvol.1" | tr -d '\\' | sort -u)
-program=$(for command in create mount start status unmount export import; do
-	"$KMSVOL" "$command" --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'
+program=$(for command in create mount start status unmount export import 'snapshot create' 'snapshot list' 'snapshot delete'; do
+	# shellcheck disable=SC2086
+	"$KMSVOL" $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'
 done; echo version)
 is 'the manual page has the options of the program' "$manual" "$(sort -u <<<"$program")"
 
