@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attachment.h"
 #include "blockcrypt.h"
 #include "bytes.h"
 #include "clock.h"
@@ -53,6 +54,7 @@ struct mounted {
 	struct outage outage; /* as it was at the mount */
 	struct volume_header *header;
 	struct kms *kms;
+	struct attachment *attachment;
 	struct gate *gate;
 	struct events *events;
 	struct watch *watch;
@@ -270,7 +272,7 @@ static int open_store(struct mounted *m, struct err *err)
 		.read_only = m->read_only,
 		.hold_limit_ms = hold_limit_ms(m->options),
 	};
-	int r = volume_unwrap(m->header, m->kms, &key, err);
+	int r = attachment_begin(m->header, m->dir_fd, m->kms, &m->attachment, &key, err);
 
 	if (r == 0) /* until here a signal just ends the process */
 		r = take_signals(m, err);
@@ -348,6 +350,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 	fusefs_free(m->fusefs);
 	watch_free(m->watch);
 	gate_free(m->gate);
+	attachment_end(m->attachment);
 	kms_close(m->kms);
 	events_free(m->events);
 	volume_header_free(m->header);

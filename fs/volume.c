@@ -5,6 +5,7 @@
  */
 #include "volume.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attachment.h"
 #include "bytes.h"
 #include "err.h"
 #include "ids.h"
@@ -47,12 +49,29 @@ static int check_place(const char *dir, struct err *err)
 	return 0;
 }
 
-/* The encryption context: the id of the volume, then the user's pairs. */
-static int add_context(struct volume_header *h, const struct kms_context *user, struct err *err)
+/* RDS binds its volumes to a database too; ours has the volume's digits. */
+static int add_database(struct volume_header *h, struct err *err)
 {
+	char id[sizeof(h->geometry.volume_id)] = "db-";
+	const char *digit = h->geometry.volume_id + strlen("vol-");
+	size_t n = strlen(id);
+
+	for (; *digit; digit++)
+		id[n++] = (char)toupper((unsigned char)*digit);
+	id[n] = '\0';
+	return volume_header_add_pair(h, ATTACHMENT_RDS_PAIR, id, err);
+}
+
+/* The encryption context: the id of the volume, then the user's pairs. */
+static int add_context(struct volume_header *h, const struct volume_create_options *o,
+		       struct err *err)
+{
+	const struct kms_context *user = o->context;
 	int r = volume_header_add_pair(h, VOLUME_ID_CONTEXT, h->geometry.volume_id, err);
 	size_t bytes = strlen(VOLUME_ID_CONTEXT) + strlen(h->geometry.volume_id);
 
+	if (r == 0 && o->rds)
+		r = add_database(h, err);
 	for (size_t i = 0; user && r == 0 && i < user->count; i++) {
 		const struct kms_pair *p = &user->pairs[i];
 
@@ -91,7 +110,7 @@ static int new_header(const struct volume_create_options *o, struct volume_heade
 	if (r == 0)
 		r = store_geometry_check(&h->geometry, err);
 	if (r == 0)
-		r = add_context(h, o->context, err);
+		r = add_context(h, o, err);
 	if (r < 0)
 		return r;
 	*ret_header = h;
@@ -205,11 +224,27 @@ static int unwrap(const struct volume_header *header, struct kms *kms, struct se
 	return 0;
 }
 
+/* A data key for the new volume, wrapped in @h, and unwrapped. */
+static int get_data_key(struct volume_header *h, const char *key_id, struct kms *kms,
+			struct attachment *attachment, struct secret **ret_data_key,
+			struct err *err)
+{
+	struct kms_context context = {.pairs = h->pairs, .count = h->pair_count};
+	int r = kms_generate_data_key_without_plaintext(kms, key_id, STORE_DATA_KEY_LEN, &context,
+							&h->wrapped_key, h->key_arn, err);
+
+	if (r < 0)
+		return err_prefix(err, "cannot get a data key");
+	r = attachment_admit(attachment, err);
+	return r ? r : unwrap(h, kms, ret_data_key, err);
+}
+
 static int create(const char *dir, const struct volume_create_options *options, struct kms *kms,
 		  struct err *err)
 {
 	AUTO(volume_header_freep) struct volume_header *h = NULL;
 	AUTO(secret_freep) struct secret *data_key = NULL;
+	struct attachment *attachment = NULL;
 	int r = check_place(dir, err);
 
 	if (r < 0)
@@ -217,15 +252,13 @@ static int create(const char *dir, const struct volume_create_options *options, 
 	r = new_header(options, &h, err);
 	if (r < 0)
 		return r;
-	struct kms_context context = {.pairs = h->pairs, .count = h->pair_count};
-	r = kms_generate_data_key_without_plaintext(kms, options->key_id, STORE_DATA_KEY_LEN,
-						    &context, &h->wrapped_key, h->key_arn, err);
-	if (r < 0)
-		return err_prefix(err, "cannot get a data key");
-	r = unwrap(h, kms, &data_key, err);
-	if (r < 0)
-		return r;
-	return lay_out(dir, h, data_key, err);
+	r = attachment_new(h, options->key_id, kms, &attachment, err);
+	if (r == 0)
+		r = get_data_key(h, options->key_id, kms, attachment, &data_key, err);
+	if (r == 0)
+		r = lay_out(dir, h, data_key, err);
+	attachment_made(attachment, r);
+	return r;
 }
 
 int volume_create(const char *dir, const struct volume_create_options *options, struct kms *kms,

@@ -21,6 +21,7 @@ struct volume_create_options {
 	enum blockcrypt_cipher cipher;
 	const char *key_id;		   /* any form that GenerateDataKey takes */
 	const struct kms_context *context; /* the user's pairs; NULL: none */
+	bool rds;			   /* a database's volume, see attachment.h */
 };
 
 /*

@@ -2,10 +2,12 @@
 #include "volume_open.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "attachment.h"
 #include "daemon.h"
 #include "err.h"
 #include "kms.h"
@@ -22,10 +24,13 @@ static int open_all(struct volume *v, struct kms *kms, bool read_only, struct er
 		r = volume_lock(v->dir, &v->lock_fd, err);
 	if (r < 0)
 		return r;
+	v->dir_fd = open(v->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (v->dir_fd < 0)
+		return err_set(err, errno, "%s", strerror(errno));
 	volume_header_freep(&v->header); /* who held the lock until now may have changed it */
 	r = volume_header_load(v->dir, &v->header, err);
 	if (r == 0)
-		r = volume_unwrap(v->header, kms, &key, err);
+		r = attachment_begin(v->header, v->dir_fd, kms, &v->attachment, &key, err);
 	if (r == 0)
 		r = store_open(v->dir, &v->header->geometry, key, read_only, &v->store, err);
 	return r;
@@ -41,7 +46,7 @@ int volume_open(const char *dir, struct kms *kms, bool read_only, struct volume 
 		free(v);
 		return err_set(err, ENOMEM, "volume '%s': out of memory", dir);
 	}
-	v->lock_fd = -1;
+	v->lock_fd = v->dir_fd = -1;
 	daemon_harden();
 	daemon_raise_limits();
 	r = open_all(v, kms, read_only, err);
@@ -62,7 +67,10 @@ int volume_close(struct volume *volume, struct err *err)
 	r = store_close(volume->store, err);
 	if (r < 0)
 		(void)err_prefix(err, "volume '%s'", volume->dir);
+	attachment_end(volume->attachment);
 	volume_header_free(volume->header);
+	if (volume->dir_fd >= 0)
+		(void)close(volume->dir_fd); /* only a directory */
 	if (volume->lock_fd >= 0)
 		(void)close(volume->lock_fd); /* nothing of it matters any more */
 	free(volume->dir);

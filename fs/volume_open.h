@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+struct attachment;
 struct err;
 struct kms;
 struct store;
@@ -15,13 +16,14 @@ struct volume_header;
 /* All owned. */
 struct volume {
 	char *dir;
-	int lock_fd;
+	int lock_fd, dir_fd;
+	struct attachment *attachment;
 	struct volume_header *header;
 	struct store *store;
 };
 
 /*
- * Lock the volume in @dir, have @kms unwrap its key, open its store. The process is made safe for keys
+ * Lock the volume in @dir, attach it (attachment.h), have @kms (borrowed until it is closed) unwrap its key, open its store. The process is made safe for keys
  * (daemon_harden()). -EBUSY: it is mounted, or another command is at work on it; the sentence names the process.
  * Else as volume_unwrap() and store_open(). Sentences begin with the volume.
  */

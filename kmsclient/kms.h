@@ -39,6 +39,7 @@ struct kms_config {
 	const char *profile;  /* NULL: AWS_PROFILE, else "default" */
 	unsigned timeout_ms;  /* one try; 0: 10,000 */
 	unsigned tries;	      /* 0: AWS_MAX_ATTEMPTS, else 3 */
+	bool plain;	      /* speak for no service, see kms_can_serve() */
 	unsigned backoff_ms;  /* longest wait before the second try; 0: 1,000 */
 };
 
@@ -99,6 +100,32 @@ struct kms_grant {
 int kms_open(const struct kms_config *config, struct kms **ret_kms, struct err *err);
 void kms_close(struct kms *kms);
 void kms_closep(struct kms **kms);
+
+/*
+ * As whom KMS is asked. A kmsd on this machine lets who may read its service credential speak for EBS
+ * and RDS (tools/kmsd/DESIGN.md, "Calls by services"); AWS is asked by the caller itself only. All
+ * zero: the caller. Texts are borrowed until the next kms_act_as() or kms_close().
+ */
+struct kms_actor {
+	const char *service;  /* "ec2", "rds"; NULL: no service, the caller itself */
+	bool own;	      /* in the service's own name; else for the caller */
+	const char *instance; /* own only: by the identity of this instance; NULL: the service */
+};
+
+/*
+ * Whether kms_act_as() may name services: 1 or 0; found out once, by a request to an endpoint of this
+ * machine; other endpoints are not asked. @key_id as for an operation. Errors as of an operation.
+ */
+int kms_can_serve(struct kms *kms, const char *key_id, struct err *err);
+
+/* The caller's account, as kms_can_serve() learned it; "" before. */
+const char *kms_account(const struct kms *kms);
+
+/* Calls from now on are made so; @actor NULL: by the caller. Not while another thread calls. */
+void kms_act_as(struct kms *kms, const struct kms_actor *actor);
+
+/* From now on each call is one try of at most @timeout_ms: what is left is not worth waiting for. */
+void kms_hurry(struct kms *kms, unsigned timeout_ms);
 
 /* The endpoint URL and region in use, "" while not known; the client's, until kms_close(). */
 const char *kms_endpoint(const struct kms *kms);

@@ -20,8 +20,10 @@
 #include "kms_http.h"
 #include "kms_json.h"
 #include "kms_retry.h"
+#include "kms_service.h"
 #include "place.h"
 #include "secret.h"
+#include "service_proof.h"
 #include "stop.h"
 
 #define TIMEOUT_MS     10000
@@ -37,9 +39,12 @@ struct kms {
 	_Atomic(char *) endpoint; /* set once, likewise */
 	char *profile_name;	  /* fixed at open; NULL: as the environment says */
 	char *ca_file;		  /* fixed at open; NULL: the system's */
-	unsigned timeout_ms;	  /* fixed at open */
-	unsigned tries;		  /* fixed at open */
-	unsigned backoff_ms;	  /* fixed at open */
+	struct kms_service *service; /* guarded by lock; NULL: not asked yet, or there is none */
+	bool service_known;	     /* guarded by lock */
+	struct kms_actor actor;	     /* guarded by lock */
+	unsigned timeout_ms;	     /* guarded by lock */
+	unsigned tries;		     /* guarded by lock */
+	unsigned backoff_ms;	     /* fixed at open */
 };
 
 static int out_of_memory(struct err *err)
@@ -82,6 +87,7 @@ static int configure(struct kms *kms, const struct kms_config *config,
 	if (r < 0)
 		return r;
 	kms->tries = (unsigned)r;
+	kms->service_known = config->plain; /* there is none */
 	kms->backoff_ms = config->backoff_ms ? config->backoff_ms : KMS_RETRY_BASE_MS;
 	kms->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_MS;
 	if (kms->timeout_ms > TIMEOUT_MAX_MS)
@@ -135,6 +141,7 @@ void kms_close(struct kms *kms)
 		return;
 	creds_close(kms->creds);
 	kms_http_close(kms->http);
+	kms_service_free(kms->service);
 	stop_done(&kms->stop);
 	(void)pthread_mutex_destroy(&kms->lock); /* nobody holds it */
 	free(kms->region);
@@ -202,8 +209,9 @@ static int find_place(struct kms *kms, const char *key_id, struct err *err)
 /* A call under way. */
 struct call {
 	struct kms *kms;
-	const struct kms_operation *operation;
+	const struct kms_operation *operation; /* NULL: a kmsd is looked for */
 	const char *body;
+	const char *url;
 	struct kms_fault_call fault;
 	struct kms_fault_cure cure; /* of the last try */
 };
@@ -215,12 +223,52 @@ static int take_answer(struct call *call, const struct kms_http_answer *answer,
 	const char *text = answer->body.bytes ? (const char *)answer->body.bytes : "";
 	int r;
 
-	if (call->operation->no_answer)
+	if (call->operation && call->operation->no_answer)
 		return 0;
 	r = kms_json_parse(text, answer->body.len, ret_answer, err);
+	if (r == -EUCLEAN && !call->operation)
+		return err_set(err, ENOENT, "no kmsd");
 	if (r == -EUCLEAN)
 		return kms_fault_nonsense(&call->fault, answer, &call->cure, err);
 	return r;
+}
+
+/* Who signs, and the headers that say what is called and by whom. */
+static int prepare(struct call *call, struct kms_http_request *request, char target[96],
+		   struct kms_service_headers *more, struct err *err)
+{
+	struct kms *kms = call->kms;
+	const struct kms_actor *actor = &kms->actor;
+	struct kms_service_call of = {.region = kms->region, .body = call->body};
+	int r = 0;
+
+	if (actor->own && call->operation)
+		request->creds = &kms->service->creds;
+	else
+		r = creds_get(kms->creds, call->fault.now, &request->creds, err);
+	if (r < 0 || !call->operation)
+		return r;
+	(void)snprintf(target, 96, "X-Amz-Target: TrentService.%s", call->operation->name);
+	of.caller = request->creds;
+	of.target = target + strlen("X-Amz-Target: ");
+	of.now = call->fault.now;
+	r = kms_service_headers(kms->service, actor, &of, more, err);
+	request->headers[0] = "Content-Type: application/x-amz-json-1.1";
+	request->headers[1] = target;
+	for (unsigned i = 0; i < more->count; i++)
+		request->headers[2 + i] = more->lines[i];
+	return r;
+}
+
+/* What is not kmsd's answer, and no trouble of the moment, says that there is no kmsd. */
+static int take_failure(struct call *call, const struct kms_http_answer *answer, struct err *err)
+{
+	int r = kms_fault_answer(&call->fault, answer, &call->cure, err);
+
+	if (call->operation || call->cure.retry)
+		return r;
+	call->cure = (struct kms_fault_cure){0};
+	return err_set(err, ENOENT, "no kmsd");
 }
 
 static int try_once(struct call *call, struct kms_json **ret_answer, struct err *err)
@@ -228,8 +276,8 @@ static int try_once(struct call *call, struct kms_json **ret_answer, struct err 
 	struct kms *kms = call->kms;
 	struct kms_http_answer answer = {0};
 	struct kms_http_request request = {
-		.method = "POST",
-		.url = kms->endpoint,
+		.method = call->operation ? "POST" : "GET",
+		.url = call->url,
 		.body = call->body,
 		.body_len = strlen(call->body),
 		.timeout_ms = kms->timeout_ms,
@@ -237,20 +285,17 @@ static int try_once(struct call *call, struct kms_json **ret_answer, struct err 
 		.service = "kms",
 		.ca_file = kms->ca_file,
 	};
+	struct kms_service_headers more = {0};
 	char target[96];
 	int r;
 
 	call->cure = (struct kms_fault_cure){0};
 	call->fault.now = time(NULL);
-	r = creds_get(kms->creds, call->fault.now, &request.creds, err);
+	r = prepare(call, &request, target, &more, err);
 	if (r == -ECANCELED)
 		return kms_fault_no_answer(&call->fault, r, &call->cure, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(target, sizeof(target), "X-Amz-Target: TrentService.%s",
-		       call->operation->name);
-	request.headers[0] = "Content-Type: application/x-amz-json-1.1";
-	request.headers[1] = target;
 	r = kms_http_do(kms->http, &request, &answer, err);
 	if (r < 0)
 		return kms_fault_no_answer(&call->fault, r, &call->cure, err);
@@ -258,7 +303,7 @@ static int try_once(struct call *call, struct kms_json **ret_answer, struct err 
 	if (answer.status == 200)
 		r = take_answer(call, &answer, ret_answer, err);
 	else
-		r = kms_fault_answer(&call->fault, &answer, &call->cure, err);
+		r = take_failure(call, &answer, err);
 	kms_http_answer_done(&answer);
 	return r;
 }
@@ -329,10 +374,9 @@ static int call_locked(struct kms *kms, struct call *call, struct kms_json **ret
 	unsigned tries = 0, taken = 0;
 	bool renewed = false;
 	char text[48];
-	int r = find_place(kms, call->fault.key_id, err);
+	int r;
 
-	if (r < 0)
-		return r;
+	call->url = call->url ? call->url : kms->endpoint;
 	call->fault.endpoint = kms->endpoint;
 	do {
 		tries++;
@@ -369,7 +413,64 @@ int kms_call(struct kms *kms, const struct kms_operation *operation, const struc
 	if (!body)
 		return out_of_memory(err);
 	(void)pthread_mutex_lock(&kms->lock);
-	r = call_locked(kms, &call, ret_answer, err);
+	r = find_place(kms, key_id, err);
+	r = r ? r : call_locked(kms, &call, ret_answer, err);
 	(void)pthread_mutex_unlock(&kms->lock);
 	return r;
+}
+
+/* Ask an endpoint of this machine whether it is a kmsd that lets us speak for services. */
+static int ask_service_locked(struct kms *kms, struct err *err)
+{
+	AUTO(kms_json_freep) struct kms_json *answer = NULL;
+	char url[PLACE_ENDPOINT_MAX + sizeof(SERVICE_PATH)];
+	struct call call = {
+		.kms = kms, .body = "", .url = url, .fault = {.operation = "GET " SERVICE_PATH}};
+	int r = -ENOENT;
+
+	(void)snprintf(url, sizeof(url), "%s" SERVICE_PATH, kms->endpoint); /* fits */
+	if (kms_service_is_here(kms->endpoint))
+		r = call_locked(kms, &call, &answer, err);
+	r = r ? r : kms_service_read(answer, &kms->service, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	kms->service_known = true;
+	return 0;
+}
+
+int kms_can_serve(struct kms *kms, const char *key_id, struct err *err)
+{
+	struct err own = {0};
+	int r;
+
+	if (!err)
+		err = &own;
+	(void)pthread_mutex_lock(&kms->lock);
+	r = find_place(kms, key_id, err);
+	if (r == 0 && !kms->service_known)
+		r = ask_service_locked(kms, err);
+	if (r == 0)
+		r = kms->service != NULL;
+	(void)pthread_mutex_unlock(&kms->lock);
+	return r;
+}
+
+const char *kms_account(const struct kms *kms)
+{
+	return kms->service ? kms->service->account : "";
+}
+
+void kms_act_as(struct kms *kms, const struct kms_actor *actor)
+{
+	(void)pthread_mutex_lock(&kms->lock);
+	kms->actor = actor && kms->service ? *actor : (struct kms_actor){0};
+	(void)pthread_mutex_unlock(&kms->lock);
+}
+
+void kms_hurry(struct kms *kms, unsigned timeout_ms)
+{
+	(void)pthread_mutex_lock(&kms->lock);
+	kms->timeout_ms = timeout_ms;
+	kms->tries = 1;
+	(void)pthread_mutex_unlock(&kms->lock);
 }

@@ -92,6 +92,12 @@ int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply,
 #define CMD_KMS_OPTIONS(config)                                                                    \
 	{"endpoint-url", "URL", CMD_TEXT, &(config).endpoint, "where KMS is asked", NULL},         \
 		{"region", "NAME", CMD_TEXT, &(config).region, "the AWS region", NULL},            \
+		{"plain-calls",                                                                    \
+		 NULL,                                                                             \
+		 CMD_FLAG,                                                                         \
+		 &(config).plain,                                                                  \
+		 "ask a kmsd as AWS is asked, not as EBS and RDS do",                              \
+		 NULL},                                                                            \
 	{                                                                                          \
 		"aws-profile", "NAME", CMD_TEXT, &(config).profile,                                \
 			"the profile in the AWS files", NULL                                       \

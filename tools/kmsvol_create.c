@@ -16,6 +16,8 @@
 
 static const char *const cipher_names[] = {"aes-256-gcm", "aes-256-xts", "chacha20-poly1305", NULL};
 
+static const char *const services[] = {"ebs", "rds", NULL};
+
 static const char help[] = "Make a new volume in the directory VOL, which must not exist or be "
 			   "empty. KMS is asked for\n"
 			   "a data key under the key KEY-ID; only its wrapped form is stored.\n"
@@ -23,7 +25,7 @@ static const char help[] = "Make a new volume in the directory VOL, which must n
 
 struct create_args {
 	uint64_t size, block_size;
-	int cipher;
+	int cipher, service;
 	const char *key_id;
 	struct cmd_list context;
 	struct kms_config kms;
@@ -119,7 +121,8 @@ static int run(const char *dir, const struct create_args *a)
 	struct volume_create_options options = {.size_bytes = a->size,
 						.block_size = (uint32_t)a->block_size,
 						.key_id = a->key_id,
-						.context = &context};
+						.context = &context,
+						.rds = a->service == 1};
 	struct err err;
 	int code;
 
@@ -152,6 +155,8 @@ int cmd_create(int argc, char **argv)
 		 "unit of encryption, a power of two in 4096..65536; 4096", NULL},
 		{"encryption-context", "NAME=VALUE", CMD_LIST, &a.context,
 		 "bind the data key to this too; may be given often", NULL},
+		{"as", "SERVICE", CMD_CHOICE, &a.service,
+		 "as which service of AWS it calls a kmsd; ebs", services},
 		CMD_KMS_OPTIONS(a.kms),
 		{"json", NULL, CMD_FLAG, &a.json, "print JSON", NULL},
 	};

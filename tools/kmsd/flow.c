@@ -307,6 +307,8 @@ static void answer_service(struct call *call, const struct flow_request *request
 	call->caller = caller;
 	call->output = output;
 	r = r ? r : forward_answer(call, output, &failure);
+	if (r == 0)
+		err_clear(&failure); /* what a step tried and did without */
 	fill_reply(call, &failure, ret);
 }
 
