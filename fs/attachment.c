@@ -210,7 +210,7 @@ static int attach_ebs(struct attachment *a, struct secret **ret_key, struct err 
 	retire_left(a);
 	r = create_grant(a, identity, err);
 	if (r < 0)
-		return err_prefix(err, "cannot create the grant for the attachment");
+		return err_prefix(err, "cannot unwrap data key");
 	if (note_grant(a, err) < 0)
 		say_warning(
 			"if this daemon is killed, grant %s will have to be revoked by hand: %s",
@@ -230,7 +230,7 @@ static int attach_rds(struct attachment *a, struct secret **ret_key, struct err 
 		return r;
 	r = create_grant(a, a->principal, err);
 	if (r < 0)
-		return err_prefix(err, "cannot create the grant for the database");
+		return err_prefix(err, "cannot unwrap data key");
 	a->grant_id[0] = '\0'; /* it stays */
 	act(a, true, false);
 	return volume_unwrap(a->header, a->kms, ret_key, err);
@@ -243,7 +243,7 @@ int attachment_begin(const struct volume_header *header, int dir_fd, struct kms 
 	int r = new_attachment(header, header->key_arn, kms, &a, err);
 
 	if (r < 0)
-		return r;
+		return err_prefix(err, "cannot unwrap data key");
 	a->dir_fd = dir_fd;
 	if (!a->served)
 		r = volume_unwrap(header, kms, ret_key, err);
@@ -288,9 +288,11 @@ int attachment_new(const struct volume_header *header, const char *key_id, struc
 {
 	int r = new_attachment(header, key_id, kms, ret_attachment, err);
 
-	if (r == 0 && (*ret_attachment)->served)
+	if (r < 0)
+		return err_prefix(err, "cannot get a data key");
+	if ((*ret_attachment)->served)
 		act(*ret_attachment, false, false);
-	return r;
+	return 0;
 }
 
 int attachment_admit(struct attachment *attachment, struct err *err)
@@ -302,7 +304,7 @@ int attachment_admit(struct attachment *attachment, struct err *err)
 		return 0;
 	r = create_grant(a, a->principal, err);
 	if (r < 0)
-		return err_prefix(err, "cannot create the grant for the new volume");
+		return err_prefix(err, "cannot get a data key");
 	act(a, true, false);
 	return 0;
 }

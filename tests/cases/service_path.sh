@@ -71,7 +71,7 @@ later release D
 # --- the instance that does not start
 
 is 'a user who may not create grants cannot attach it' "$(said as test "$KMSVOL" mount V D)" \
-	"3 kmsvol: volume '$DIR/V': ${NOT_STARTED}cannot create the grant for the attachment: KMS refused CreateGrant with key $KEY: AccessDeniedException: $(may_not CreateGrant)"
+	"3 kmsvol: volume '$DIR/V': ${NOT_STARTED}cannot unwrap data key: KMS refused CreateGrant with key $KEY: AccessDeniedException: $(may_not CreateGrant)"
 EVENT=$(text cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=CreateGrant \
 	--query 'Events[0].CloudTrailEvent')
 is 'the event history shows whose call was refused, and through whom' \
@@ -139,7 +139,7 @@ ok 'unmount it' "$KMSVOL" unmount D
 put ''
 aws kms disable-key --key-id "$KEY"
 is 'a disabled key' "$(said "$KMSVOL" mount V D)" \
-	"3 kmsvol: volume '$DIR/V': ${NOT_STARTED}cannot create the grant for the attachment: KMS refused CreateGrant with key $KEY: DisabledException: $KEY is disabled."
+	"3 kmsvol: volume '$DIR/V': ${NOT_STARTED}cannot unwrap data key: KMS refused CreateGrant with key $KEY: DisabledException: $KEY is disabled."
 aws kms enable-key --key-id "$KEY"
 
 # --- keys that AWS manages
