@@ -26,7 +26,7 @@ refused 1 "^kmsvol: mount point 'outer': .*may not be inside each other" "$KMSVO
 
 # --- the key
 aws kms disable-key --key-id "$KEY_ARN"
-refused 3 "^kmsvol: volume '[^']*V': cannot unwrap data key: .*DisabledException" "$KMSVOL" mount V D
+refused 3 "^kmsvol: volume '[^']*V': (.*: )?cannot unwrap data key: .*DisabledException" "$KMSVOL" mount V D
 aws kms schedule-key-deletion --key-id "$KEY_ARN" --pending-window-in-days 7 >/dev/null
 refused 3 "cannot unwrap data key: .*KMSInvalidStateException" "$KMSVOL" mount V D
 aws kms cancel-key-deletion --key-id "$KEY_ARN" >/dev/null
