@@ -93,8 +93,8 @@ refused 1 "^kmsvol: volume 'NONE': No such file or directory$" "$KMSVOL" export 
 refused 1 "^kmsvol: '[^']*nowhere/OUT': No such file or directory$" "$KMSVOL" export V nowhere/OUT
 refused 1 "^kmsvol: '.': Is a directory$" "$KMSVOL" export V .
 aws kms disable-key --key-id "$KEY_ARN"
-refused 3 "^kmsvol: volume 'V': cannot unwrap data key: .*DisabledException" "$KMSVOL" export V OUT2
-refused 3 "^kmsvol: volume 'V': cannot unwrap data key: .*DisabledException" "$KMSVOL" import IMAGE V
+refused 3 "^kmsvol: volume 'V': (.*: )?cannot unwrap data key: .*DisabledException" "$KMSVOL" export V OUT2
+refused 3 "^kmsvol: volume 'V': (.*: )?cannot unwrap data key: .*DisabledException" "$KMSVOL" import IMAGE V
 not_ok 'no file was made' test -e OUT2
 aws kms enable-key --key-id "$KEY_ARN"
 
