@@ -18,9 +18,6 @@
 #include "say.h"
 #include "secret.h"
 
-#define EVENTS_FILE "events.jsonl"
-#define EVENTS_OLD  "events.jsonl.1"
-
 struct events {
 	int dir_fd;
 	char volume_id[64];
@@ -99,9 +96,9 @@ static char *make_line(const struct events *e, const struct event *event)
 		return NULL;
 	clock_iso(clock_wall_ms(), now);
 	r = kms_json_set_str(obj, "time", now) | kms_json_set_str(obj, "event", event->name) |
-	    kms_json_set_str(obj, "volume", e->volume_id) | set_if(obj, "from", event->from) |
-	    set_if(obj, "to", event->to) | set_rds(obj, e, event->rds_event) |
-	    set_if(obj, "reason", event->reason);
+	    kms_json_set_str(obj, "volume", e->volume_id) | set_if(obj, "result", event->result) |
+	    set_if(obj, "from", event->from) | set_if(obj, "to", event->to) |
+	    set_rds(obj, e, event->rds_event) | set_if(obj, "reason", event->reason);
 	if (event->err)
 		r |= set_if(obj, "kms_error", event->err->code) |
 		     set_if(obj, "kms_request_id", event->err->request_id);

@@ -10,11 +10,19 @@
 struct err;
 struct events;
 
-#define EVENTS_SIZE_MAX (16 * 1024 * 1024) /* then it becomes events.jsonl.1, replacing the last */
+#define EVENTS_FILE "events.jsonl"
+#define EVENTS_OLD  "events.jsonl.1"
+#define EVENTS_SIZE_MAX                                                                            \
+	(16 * 1024 * 1024) /* then EVENTS_FILE becomes EVENTS_OLD, replacing the last */
 
-/* NULL members are left out. */
+/*
+ * NULL members are left out. Names: mounted, unmounting; key-check (result: ok, refused, transient,
+ * wrong-call); state-changed (from, to); what was done about it: io-held, io-refused, writes-refused,
+ * key-wiped, io-resumed; start-failed, close-failed.
+ */
 struct event {
-	const char *name; /* "state-changed", "mounted", ... */
+	const char *name;
+	const char *result;
 	const char *from, *to;
 	const char *reason;
 	const struct err *err; /* code and request id of AWS, where it has them */

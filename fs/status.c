@@ -35,7 +35,9 @@ static int set_kms_error(struct kms_json *obj, const struct watch_status *w)
 		return kms_json_set_null(obj, "kms_error");
 	e = kms_json_new_object();
 	if (e && (kms_json_set_str(e, "code", w->kms_error.code) |
-		  kms_json_set_str(e, "message", w->kms_error.msg) |
+		  kms_json_set_str(e, "message",
+				   *w->kms_error.aws_message ? w->kms_error.aws_message
+							     : w->kms_error.msg) |
 		  kms_json_set_str(e, "request_id", w->kms_error.request_id) |
 		  kms_json_set_str(e, "fault", fault_name(w->kms_fault)))) {
 		kms_json_free(e);

@@ -124,6 +124,8 @@ static enum keywatch_event check(struct watch *w, struct err *err)
 	enum keywatch_event answer = KEYWATCH_CHECK_TRANSIENT;
 	const char *result = "transient";
 	int r = unwrap(w, &key, err);
+	struct event event = {
+		.name = "key-check", .reason = r < 0 ? err->msg : NULL, .err = r < 0 ? err : NULL};
 
 	if (r == 0) {
 		answer = KEYWATCH_CHECK_OK;
@@ -141,7 +143,9 @@ static enum keywatch_event check(struct watch *w, struct err *err)
 	    strcmp(w->status.last_check_result, result) != 0)
 		say_warning("key check has no answer and will be repeated: %s", err->msg);
 	w->status.last_check_result = result;
+	event.result = result;
 	pthread_mutex_unlock(&w->lock);
+	events_add(w->setup.events, &event);
 	return answer;
 }
 
@@ -193,12 +197,20 @@ static int close_store(struct watch *w, struct err *err)
 	return r;
 }
 
+static void add_event(struct watch *w, const char *name)
+{
+	const struct event event = {.name = name};
+
+	events_add(w->setup.events, &event);
+}
+
 static void lose(struct watch *w)
 {
+	bool hold = w->setup.config.reaction == KEYWATCH_HANG;
 	struct err err = {0};
 
-	gate_close(w->setup.gate,
-		   w->setup.config.reaction == KEYWATCH_HANG ? GATE_HOLD : GATE_REFUSE);
+	gate_close(w->setup.gate, hold ? GATE_HOLD : GATE_REFUSE);
+	add_event(w, hold ? "io-held" : "io-refused");
 	while (!gate_drain(w->setup.gate, false, DRAIN_SAY_MS)) {
 		say_warning("the key is lost, but requests to the disk below do not end; "
 			    "the data key is wiped when they do");
@@ -208,6 +220,7 @@ static void lose(struct watch *w)
 	if (w->forget)
 		w->forget(w->forget_arg);
 	kms_forget(w->setup.kms);
+	add_event(w, "key-wiped");
 }
 
 static void go_read_only(struct watch *w)
@@ -215,6 +228,7 @@ static void go_read_only(struct watch *w)
 	struct err err = {0};
 
 	gate_close(w->setup.gate, GATE_READ_ONLY);
+	add_event(w, "writes-refused");
 	while (!gate_drain(w->setup.gate, true, DRAIN_SAY_MS))
 		say_warning("the key is lost, but writes to the disk below do not end");
 	if (!w->setup.read_only && store_flush(w->store, &err) < 0)
@@ -227,10 +241,14 @@ static void act(struct watch *w, unsigned actions)
 		go_read_only(w);
 	if (actions & KEYWATCH_DO_LOSE)
 		lose(w);
-	if (actions & KEYWATCH_DO_END)
+	if (actions & KEYWATCH_DO_END) {
 		gate_close(w->setup.gate, GATE_REFUSE);
-	if (actions & KEYWATCH_DO_RESUME)
+		add_event(w, "io-refused");
+	}
+	if (actions & KEYWATCH_DO_RESUME) {
 		gate_open(w->setup.gate);
+		add_event(w, "io-resumed");
+	}
 }
 
 static const char *rds_event(unsigned actions)

@@ -22,6 +22,7 @@ static const struct row rows[] = {
 	{"mount", cmd_mount, "show a volume as a file, or as a mounted file system"},
 	{"start", cmd_start, "bring a volume back whose key is usable again"},
 	{"snapshot", cmd_snapshot, "make, list and delete snapshots"},
+	{"events", cmd_events, "list what happened to a volume"},
 	{"status", cmd_status, "say how a volume is doing"},
 	{"unmount", cmd_unmount, "undo a mount"},
 	{"umount", cmd_unmount, NULL},

@@ -108,6 +108,7 @@ int cmd_check_kms(const struct kms_config *config, struct err *err);
 
 /* The commands, each in a file of its own. */
 int cmd_create(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_mount(int argc, char **argv);

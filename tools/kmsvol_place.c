@@ -254,3 +254,19 @@ void place_private_remove(const struct place *place)
 	(void)rmdir(place->fuse_dir); /* it may have gone already */
 	(void)rmdir(PLACE_RUN_DIR);   /* others may have theirs in it */
 }
+
+int place_check_volume(const struct place *place, struct err *err)
+{
+	AUTO(freep) char *path = NULL;
+
+	if (place->fuse_dir)
+		return 0;
+	if (asprintf(&path, "%s/volume.json", place->volume_dir) < 0) {
+		path = NULL;
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	if (access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+		return 0; /* loading it will tell */
+	return err_set(err, ENOENT, "'%s': no volume, and none is mounted there",
+		       place->volume_dir);
+}

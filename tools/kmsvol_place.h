@@ -30,6 +30,9 @@ struct place {
 int place_find(const char *path, struct place *ret_place, struct err *err);
 void place_free(struct place *place);
 
+/* Is it a volume, or at least mounted? -ENOENT with a sentence that names it. */
+int place_check_volume(const struct place *place, struct err *err);
+
 /*
  * The path without links and dots; a last part that cannot be looked at (a dead mount) stays as it
  * is. The caller frees. NULL: it does not exist, or no memory; see errno.

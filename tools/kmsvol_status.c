@@ -6,14 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bytes.h"
 #include "clock.h"
 #include "err.h"
 #include "jsontime.h"
 #include "keywatch.h"
 #include "kms_json.h"
 #include "kmsvol_cmd.h"
+#include "kmsvol_live.h"
 #include "kmsvol_place.h"
+#include "kmsvol_status.h"
 #include "kmsvol_taken.h"
 #include "outage.h"
 #include "secret.h"
@@ -81,37 +82,20 @@ static int add_place(struct kms_json *obj, const struct place *place, enum taken
 	       kms_json_set_str(obj, "loop_device", place->loop ? place->loop : "");
 }
 
-static bool has_header(const char *dir)
-{
-	AUTO(freep) char *path = NULL;
-
-	if (asprintf(&path, "%s/volume.json", dir) < 0) {
-		path = NULL;
-		return true; /* loading it will tell */
-	}
-	return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
-}
-
-static int status(const struct place *place, bool as_json)
+int status_get(const struct place *place, struct kms_json **ret_status, struct err *err)
 {
 	AUTO(volume_header_freep) struct volume_header *header = NULL;
 	struct kms_json *reply = NULL;
 	enum taken taken;
-	struct err err;
-	int r;
+	int r = place_check_volume(place, err);
 
-	if (!place->fuse_dir && !has_header(place->volume_dir)) {
-		(void)err_set(&err, ENOENT, "'%s': no volume, and none is mounted there",
-			      place->volume_dir);
-		return cmd_fail(&err);
-	}
-	if (volume_header_load(place->volume_dir, &header, &err) < 0) {
-		(void)err_prefix(&err, "volume '%s'", place->volume_dir);
-		return cmd_fail(&err);
-	}
-	r = cmd_ask(place->volume_dir, "status", &reply, &err);
+	if (r < 0)
+		return r;
+	if (volume_header_load(place->volume_dir, &header, err) < 0)
+		return err_prefix(err, "volume '%s'", place->volume_dir);
+	r = cmd_ask(place->volume_dir, "status", &reply, err);
 	if (r < 0 && r != -ENOTCONN)
-		return cmd_fail(&err);
+		return r;
 	taken = taken_by(place);
 	if (r == -ENOTCONN) {
 		reply = header_json(place->volume_dir, taken == TAKEN_DEAD ? "dead" : "unmounted",
@@ -121,16 +105,22 @@ static int status(const struct place *place, bool as_json)
 	}
 	if (reply && add_place(reply, place, taken) < 0)
 		kms_json_freep(&reply);
-	return cmd_print(reply, as_json);
+	if (!reply)
+		return err_set(err, ENOMEM, "out of memory");
+	*ret_status = reply;
+	return 0;
 }
 
 int cmd_status(int argc, char **argv)
 {
-	bool as_json = false;
+	bool as_json = false, live = false;
 	const struct cmd_option options[] = {
-		{"json", NULL, CMD_FLAG, &as_json, "print JSON", NULL},
+		{"watch", NULL, CMD_FLAG, &live, "a view that goes on until it is left", NULL},
+		{"json", NULL, CMD_FLAG, &as_json, "print JSON; with --watch an object a line",
+		 NULL},
 	};
-	const struct cmd cmd = {"status", "VOL", 1, help, options, 1};
+	const struct cmd cmd = {"status", "VOL", 1, help, options, 2};
+	struct kms_json *status = NULL;
 	struct place place;
 	struct err err;
 	int first, code = cmd_parse(&cmd, argc, argv, &first);
@@ -139,7 +129,12 @@ int cmd_status(int argc, char **argv)
 		return code;
 	if (place_find(argv[first], &place, &err) < 0)
 		return cmd_fail(&err);
-	code = status(&place, as_json);
+	if (live)
+		code = live_run(&place, as_json);
+	else if (status_get(&place, &status, &err) < 0)
+		code = cmd_fail(&err);
+	else
+		code = cmd_print(status, as_json);
 	place_free(&place);
 	return code;
 }

@@ -36,7 +36,7 @@ refused 2 "too few arguments, wanted are 'SNAP'" "$KMSVOL" snapshot delete
 
 # Each option of the manual page is one of the program, and the other way round.
 manual=$(sed -n 's/^\.BI* \\-\\-\([a-z\\-]*\).*/\1/p' "$CASE_ROOT/docs/kmsvol.1" | tr -d '\\' | sort -u)
-program=$(for command in create mount start status unmount export import 'snapshot create' 'snapshot list' 'snapshot delete'; do
+program=$(for command in create mount start status events unmount export import 'snapshot create' 'snapshot list' 'snapshot delete'; do
 	# shellcheck disable=SC2086
 	"$KMSVOL" $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'
 done; echo version)
