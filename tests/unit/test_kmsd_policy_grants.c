@@ -211,33 +211,6 @@ static void of_two_grants_that_of_the_callers_account_counts(void **state)
 	tear_down(&scene);
 }
 
-static void a_grant_is_retired_by_whom_it_names_and_by_its_issuer(void **state)
-{
-	struct policy_grant grant = {.id = "g"};
-	struct err err = {0};
-
-	(void)state;
-	grant.permit.operations = operations_of("Decrypt");
-	assert_int_equal(policy_principal_read_grantee("arn:aws:iam::111122223333:user/test",
-						       &resolver, &grant.grantee, &err),
-			 0);
-	assert_false(policy_grant_may_retire(&grant, ACCOUNT, &callers[TEST]));
-	assert_true(policy_grant_may_retire(&grant, ACCOUNT, &callers[ROOT_USER]));
-	assert_false(policy_grant_may_retire(&grant, ACCOUNT, &callers[FAR_ROOT]));
-	grant.permit.operations |= operations_of("RetireGrant");
-	assert_true(policy_grant_may_retire(&grant, ACCOUNT, &callers[TEST]));
-	assert_false(policy_grant_may_retire(&grant, ACCOUNT, &callers[NEW_TEST]));
-	assert_int_equal(policy_principal_read_grantee("arn:aws:iam::111122223333:role/R",
-						       &resolver, &grant.retiring, &err),
-			 0);
-	assert_false(policy_grant_may_retire(&grant, ACCOUNT, &callers[SIBLING]));
-	grant.has_retiring = true;
-	assert_true(policy_grant_may_retire(&grant, ACCOUNT, &callers[SIBLING]));
-	grant.issuing_account = OTHER;
-	assert_true(policy_grant_may_retire(&grant, ACCOUNT, &callers[FAR_ROOT]));
-	assert_false(policy_grant_may_retire(&grant, ACCOUNT, &callers[ROOT_USER]));
-}
-
 static void there_are_seventeen_grant_operations(void **state)
 {
 	static const char names[] =
@@ -261,7 +234,6 @@ int main(void)
 		cmocka_unit_test(a_grantee_may_pass_on_no_more_than_one_grant_gives),
 		cmocka_unit_test(two_grants_do_not_combine),
 		cmocka_unit_test(of_two_grants_that_of_the_callers_account_counts),
-		cmocka_unit_test(a_grant_is_retired_by_whom_it_names_and_by_its_issuer),
 		cmocka_unit_test(there_are_seventeen_grant_operations),
 	};
 

@@ -101,7 +101,7 @@ static int find_grant(const struct call *call, const struct key *key, struct sea
 	const struct caller *c = call->caller;
 	const struct policy_request *q = search->request;
 	const struct grant_request request = {
-		.operation = grant_operation(q->action + strlen("kms:")),
+		.operation = policy_grant_operation(q->action + strlen("kms:")),
 		.pairs = q->pairs,
 		.pair_count = q->pair_count,
 		.new_grant = q->new_grant,
@@ -195,14 +195,15 @@ static int decide(const struct call *call, const struct question *question,
 					 .context = &context.table};
 	struct policy_trace trace = {0};
 	bool grants = false;
-	int r = authorize_context_fill(&context, call, question->action, question->side != NULL);
+	int r = authorize_context_fill(&context, call, question->action, question->side != NULL,
+				       question->key);
 
 	if (r < 0)
 		(void)err_set(err, -r, "request context of %s", question->action);
 	if (r == 0)
 		*ret = policy_decide(&request, call->decisions ? &trace : NULL);
 	if (r == 0 && ret->result == POLICY_NOT_ALLOWED && question->key &&
-	    grant_operation(question->action + strlen("kms:"))) {
+	    policy_grant_operation(question->action + strlen("kms:"))) {
 		grants = true;
 		r = decide_with_grants(call, question->key, &request, ret, &trace, err);
 	}

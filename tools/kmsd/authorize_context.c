@@ -129,11 +129,21 @@ static int add_encryption_context(struct policy_context *table, const struct cal
 }
 
 /* kms:RequestAlias, where the request names its key by an alias. */
-static int add_alias(struct policy_context *table, const struct call *call)
+static int add_alias(struct policy_context *table, const struct call *call, const char *action)
 {
-	const char *text = call->op->key_member ? call_text(call, call->op->key_member) : NULL;
-	const char *name = text ? strrchr(text, ':') : NULL;
+	static const struct {
+		const char *action, *member;
+	} others[] = {{"Decrypt", "KeyId"},
+		      {"ReEncryptFrom", "SourceKeyId"},
+		      {"ReEncryptTo", "DestinationKeyId"}};
+	const char *member = call->op->alias_ok ? call->op->key_member : NULL;
+	const char *text, *name;
 
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(others[i].action, action) == 0)
+			member = others[i].member;
+	text = member ? call_text(call, member) : NULL;
+	name = text ? strrchr(text, ':') : NULL;
 	name = name ? name + 1 : text;
 	if (!name || strncmp(name, "alias/", 6) != 0)
 		return 0;
@@ -143,7 +153,12 @@ static int add_alias(struct policy_context *table, const struct call *call)
 static int add_tags(struct policy_context *table, const struct call *call)
 {
 	const struct kms_json *tags = kms_json_get(call->input, "Tags");
+	const struct kms_json *names = kms_json_get(call->input, "TagKeys"); /* to be taken away */
 	int r = 0;
+
+	for (size_t i = 0; names && i < kms_json_count(names); i++)
+		r |= policy_context_add(table, "aws:TagKeys",
+					kms_json_string_value(kms_json_at(names, i)));
 
 	for (size_t i = 0; tags && i < kms_json_count(tags); i++) {
 		const struct kms_json *tag = kms_json_at(tags, i);
@@ -226,12 +241,38 @@ static int add_request(struct authorize_context *context, const struct call *cal
 }
 
 /* All our keys are of one kind. */
-static int add_key(struct policy_context *table)
+static int add_kind(struct policy_context *table)
 {
 	return policy_context_add(table, "kms:KeySpec", "SYMMETRIC_DEFAULT") |
 	       policy_context_add(table, "kms:KeyUsage", "ENCRYPT_DECRYPT") |
 	       policy_context_add(table, "kms:KeyOrigin", "AWS_KMS") |
 	       policy_context_add(table, "kms:MultiRegion", "false");
+}
+
+/* Whose the key is, its tags and its aliases. */
+static int add_key(struct policy_context *table, const struct key *key)
+{
+	int r = policy_context_add(table, "aws:ResourceAccount", key->account);
+
+	for (size_t i = 0; i < key->label_count; i++) {
+		const struct key_label *label = &key->labels[i];
+
+		if (label->value)
+			r |= policy_context_add_under(table, "aws:ResourceTag/", label->name,
+						      label->value);
+		else
+			r |= policy_context_add(table, "kms:ResourceAliases", label->name);
+	}
+	return r;
+}
+
+/* kms:ReEncryptOnSameKey, of both halves. */
+static int add_same_key(struct policy_context *table, const struct call *call, const char *action)
+{
+	if (strncmp(action, "ReEncrypt", 9) != 0 || call->same_key == CALL_KEYS_UNKNOWN)
+		return 0;
+	return policy_context_add(table, "kms:ReEncryptOnSameKey",
+				  call->same_key == CALL_KEYS_SAME ? "true" : "false");
 }
 
 /* What AssumeRole's trust policies and identity policies look at. */
@@ -245,7 +286,7 @@ static int add_assume(struct policy_context *table, const struct call *call)
 }
 
 int authorize_context_fill(struct authorize_context *context, const struct call *call,
-			   const char *action, bool with_key)
+			   const char *action, bool with_key, const struct key *key)
 {
 	struct policy_context *table = &context->table;
 	int r = add_caller(table, call) | policy_context_add_time(table, call->now_ms) |
@@ -256,10 +297,12 @@ int authorize_context_fill(struct authorize_context *context, const struct call 
 	if (strncmp(action, "kms:", 4) != 0)
 		return r ? -ENOMEM : 0;
 	action += 4;
-	r |= add_encryption_context(table, call, action) | add_alias(table, call) |
+	r |= add_encryption_context(table, call, action) | add_alias(table, call, action) |
 	     add_request(context, call, action);
 	if (with_key || strcmp(action, "CreateKey") == 0)
-		r |= add_key(table);
+		r |= add_kind(table);
+	if (key)
+		r |= add_key(table, key) | add_same_key(table, call, action);
 	return r ? -ENOMEM : 0;
 }
 

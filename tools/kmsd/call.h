@@ -69,6 +69,9 @@ struct operation {
 
 #define CALL_RESOURCES_MAX 2
 
+/* Whether the two keys of a ReEncrypt are one. */
+enum call_keys { CALL_KEYS_UNKNOWN, CALL_KEYS_SAME, CALL_KEYS_DIFFER };
+
 struct call {
 	struct kmsd *kmsd;
 	const struct service *service;
@@ -82,6 +85,7 @@ struct call {
 	const char *address, *user_agent; /* of the client; NULL: not known */
 	bool secure;			  /* the request came by TLS */
 	struct key *key;		  /* of op->key_member; counted */
+	enum call_keys same_key;
 
 	struct inject_effect effect; /* of faults that were asked for */
 

@@ -61,7 +61,8 @@ int call_new_permit(const struct call *call, struct policy_permit *ret_permit,
 	int r;
 
 	for (size_t i = 0; operations && i < kms_json_count(operations); i++)
-		p.operations |= grant_operation(kms_json_string_value(kms_json_at(operations, i)));
+		p.operations |=
+			policy_grant_operation(kms_json_string_value(kms_json_at(operations, i)));
 	if (constraints && (pairs = kms_json_get(constraints, "EncryptionContextEquals")))
 		p.constraint = POLICY_CONSTRAINT_EQUALS;
 	else if (constraints && (pairs = kms_json_get(constraints, "EncryptionContextSubset")))

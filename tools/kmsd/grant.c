@@ -10,48 +10,14 @@
 #include "err.h"
 #include "kms_json.h"
 
-/* The order is that of the API's model; a bit is an index here. */
-static const char *const names[GRANT_OPERATION_COUNT] = {
-	"Decrypt",
-	"Encrypt",
-	"GenerateDataKey",
-	"GenerateDataKeyWithoutPlaintext",
-	"ReEncryptFrom",
-	"ReEncryptTo",
-	"Sign",
-	"Verify",
-	"GetPublicKey",
-	"CreateGrant",
-	"RetireGrant",
-	"DescribeKey",
-	"GenerateDataKeyPair",
-	"GenerateDataKeyPairWithoutPlaintext",
-	"GenerateMac",
-	"VerifyMac",
-	"DeriveSharedSecret",
-};
-
-uint32_t grant_operation(const char *name)
-{
-	for (unsigned i = 0; i < GRANT_OPERATION_COUNT; i++)
-		if (strcmp(names[i], name) == 0)
-			return UINT32_C(1) << i;
-	return 0;
-}
-
-const char *grant_operation_name(unsigned bit)
-{
-	return names[bit];
-}
-
 uint32_t grant_operations_symmetric(void)
 {
 	static const char *const others[] = {"Sign",	    "Verify",	 "GetPublicKey",
 					     "GenerateMac", "VerifyMac", "DeriveSharedSecret"};
-	uint32_t mask = (UINT32_C(1) << GRANT_OPERATION_COUNT) - 1;
+	uint32_t mask = (UINT32_C(1) << POLICY_GRANT_OPERATION_COUNT) - 1;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		mask &= ~grant_operation(others[i]);
+		mask &= ~policy_grant_operation(others[i]);
 	return mask;
 }
 
@@ -60,9 +26,10 @@ void grant_operations_text(uint32_t operations, char ret[512])
 	size_t n = 0;
 
 	ret[0] = '\0';
-	for (unsigned i = 0; i < GRANT_OPERATION_COUNT; i++)
+	for (unsigned i = 0; i < POLICY_GRANT_OPERATION_COUNT; i++)
 		if (operations >> i & 1) /* all names together fit */
-			n += (size_t)snprintf(ret + n, 512 - n, "%s%s", n ? ", " : "", names[i]);
+			n += (size_t)snprintf(ret + n, 512 - n, "%s%s", n ? ", " : "",
+					      policy_grant_operation_name(i));
 }
 
 /* --- memory --- */
@@ -154,20 +121,14 @@ int grant_pairs(const struct kms_json *object, struct policy_pair **ret_pairs, s
 	return 0;
 }
 
-/* Both sorted: one walk through @all. Names are unique, so equal counts make equal sets. */
-static bool includes(const struct policy_pair *all, size_t all_count,
-		     const struct policy_pair *some, size_t some_count)
+/* Both sorted, each name once. */
+static bool same_pairs(const struct policy_permit *a, const struct policy_permit *b)
 {
-	size_t j = 0;
-
-	for (size_t i = 0; i < some_count; i++, j++) {
-		while (j < all_count && strcmp(all[j].name, some[i].name) < 0)
-			j++;
-		if (j == all_count || strcmp(all[j].name, some[i].name) != 0 ||
-		    strcmp(all[j].value, some[i].value) != 0)
+	for (size_t i = 0; i < a->pair_count && a->pair_count == b->pair_count; i++)
+		if (strcmp(a->pairs[i].name, b->pairs[i].name) != 0 ||
+		    strcmp(a->pairs[i].value, b->pairs[i].value) != 0)
 			return false;
-	}
-	return true;
+	return a->pair_count == b->pair_count;
 }
 
 /* FNV-1a, 64 bits, each text with its NUL. Who collides is looked at in vain, no more. */
@@ -195,49 +156,11 @@ int64_t grant_slot(const struct policy_permit *permit)
 
 /* --- decisions --- */
 
-static bool context_meets(const struct policy_permit *permit, const struct policy_pair *pairs,
-			  size_t count)
-{
-	if (permit->constraint == POLICY_CONSTRAINT_NONE)
-		return true;
-	if (permit->constraint == POLICY_CONSTRAINT_EQUALS && count != permit->pair_count)
-		return false;
-	return includes(pairs, count, permit->pairs, permit->pair_count);
-}
-
-bool grant_no_wider(const struct policy_permit *parent, const struct policy_permit *child)
-{
-	if (child->operations & ~parent->operations)
-		return false;
-	if (parent->constraint == POLICY_CONSTRAINT_NONE)
-		return true;
-	if (child->constraint == POLICY_CONSTRAINT_NONE ||
-	    (parent->constraint == POLICY_CONSTRAINT_EQUALS &&
-	     child->constraint != POLICY_CONSTRAINT_EQUALS))
-		return false;
-	return context_meets(parent, child->pairs, child->pair_count);
-}
-
-bool grant_allows(const struct grant *grant, const struct grant_caller *caller,
-		  const struct grant_request *request)
-{
-	uint32_t op = request->operation;
-
-	if (!(grant->permit.operations & op) ||
-	    !grant_means(grant->grantee, grant->grantee_id, caller))
-		return false;
-	if (op == grant_operation("CreateGrant"))
-		return request->new_grant && grant_no_wider(&grant->permit, request->new_grant);
-	if (op == grant_operation("DescribeKey") || op == grant_operation("RetireGrant"))
-		return true;
-	return context_meets(&grant->permit, request->pairs, request->pair_count);
-}
-
 bool grant_may_retire(const struct grant *grant, const struct grant_caller *caller)
 {
 	if (grant->retiring[0] && grant_means(grant->retiring, grant->retiring_id, caller))
 		return true;
-	if ((grant->permit.operations & grant_operation("RetireGrant")) &&
+	if ((grant->permit.operations & policy_grant_operation("RetireGrant")) &&
 	    grant_means(grant->grantee, grant->grantee_id, caller))
 		return true;
 	return caller->is_root && strcmp(caller->account, grant->issuer) == 0;
@@ -249,8 +172,5 @@ bool grant_same(const struct grant *a, const struct grant *b)
 	       strcmp(a->grantee_id, b->grantee_id) == 0 && strcmp(a->retiring, b->retiring) == 0 &&
 	       strcmp(a->retiring_id, b->retiring_id) == 0 && strcmp(a->issuer, b->issuer) == 0 &&
 	       a->permit.operations == b->permit.operations &&
-	       a->permit.constraint == b->permit.constraint &&
-	       a->permit.pair_count == b->permit.pair_count &&
-	       includes(a->permit.pairs, a->permit.pair_count, b->permit.pairs,
-			b->permit.pair_count);
+	       a->permit.constraint == b->permit.constraint && same_pairs(&a->permit, &b->permit);
 }

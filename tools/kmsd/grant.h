@@ -45,12 +45,6 @@ struct grant *grant_new(const struct grant *from);
 
 /* --- operations --- */
 
-#define GRANT_OPERATION_COUNT 17
-
-/* The bit of a grant operation ("Decrypt", case counts), or 0 if it is none. */
-uint32_t grant_operation(const char *name);
-const char *grant_operation_name(unsigned bit); /* 0 to GRANT_OPERATION_COUNT - 1 */
-
 /* What a grant for a symmetric key with usage ENCRYPT_DECRYPT may hold. */
 uint32_t grant_operations_symmetric(void);
 
@@ -106,17 +100,6 @@ struct grant_request {
 	size_t pair_count;
 	const struct policy_permit *new_grant; /* what a CreateGrant asks for; else NULL */
 };
-
-/*
- * Whether @grant alone allows @caller that request: it is the grantee, the operation is in the grant,
- * the encryption context meets the constraint (DescribeKey and RetireGrant have none), and a
- * CreateGrant asks for no more than the grant itself permits.
- */
-bool grant_allows(const struct grant *grant, const struct grant_caller *caller,
-		  const struct grant_request *request);
-
-/* Whether @child permits no more than @parent: no other operation, no weaker constraint. */
-bool grant_no_wider(const struct policy_permit *parent, const struct policy_permit *child);
 
 /* Its retiring principal, the grantee if it may RetireGrant, the root user of who issued it. */
 bool grant_may_retire(const struct grant *grant, const struct grant_caller *caller);

@@ -87,7 +87,7 @@ static uint64_t hash_grantee(const char *grantee)
 
 /*
  * A key's id is a UUID, so it names the key alone. Two grantees whose names collide would see each
- * other's list; the end of the ARN makes that as good as impossible, and grant_means() is asked anyway.
+ * other's list; the end of the ARN makes that as good as impossible, and whoever visits asks for the grantee anyway.
  */
 static struct list_name name_list(const char *key_id, const char *grantee, int64_t slot)
 {
@@ -208,8 +208,8 @@ static int visit_operation(struct grants *grants, struct store_grant_query *quer
 
 static bool without_constraint(uint32_t operation)
 {
-	return operation == grant_operation("DescribeKey") ||
-	       operation == grant_operation("RetireGrant");
+	return operation == policy_grant_operation("DescribeKey") ||
+	       operation == policy_grant_operation("RetireGrant");
 }
 
 int grants_each(struct grants *grants, const struct key *key, const char *grantee,
@@ -237,42 +237,6 @@ int grants_each(struct grants *grants, const struct key *key, const char *grante
 	if (without_constraint(request->operation))
 		return visit_operation(grants, &query, fn, arg, err);
 	return visit_slots(grants, &query, request->pairs, request->pair_count, fn, arg, err);
-}
-
-/* --- decisions --- */
-
-struct question {
-	const struct grant_caller *caller;
-	const struct grant_request *request;
-	struct grant **ret_grant;
-};
-
-static int ask(struct grant *grant, void *arg)
-{
-	struct question *q = arg;
-
-	if (!grant_allows(grant, q->caller, q->request))
-		return 0;
-	if (q->ret_grant)
-		*q->ret_grant = cached_get(grant);
-	return 1;
-}
-
-int grants_allow(struct grants *grants, const struct key *key, const struct grant_caller *caller,
-		 const struct grant_request *request, struct grant **ret_grant, struct err *err)
-{
-	struct question q = {caller, request, ret_grant};
-	char root[64];
-	const char *forms[] = {caller->arn, caller->role_arn, caller->is_root ? root : NULL};
-	int r = 0;
-
-	(void)snprintf(root, sizeof(root), "arn:aws:iam::%.12s:root", caller->account); /* fits */
-	if (caller->is_root && caller->arn && strcmp(caller->arn, root) == 0)
-		forms[2] = NULL; /* the same */
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && r == 0; i++)
-		if (forms[i])
-			r = grants_each(grants, key, forms[i], request, ask, &q, err);
-	return r;
 }
 
 /* --- changes --- */

@@ -35,8 +35,8 @@ void grants_forget(struct grants *grants);
 
 /*
  * Call @fn with the grants of @key to @grantee that may allow @request, until it returns nonzero,
- * which is then returned; else 0. Nothing that grant_allows() would say yes to is left out; it is
- * still to be asked. @fn may count and keep a grant; it must not come back here or to the store.
+ * which is then returned; else 0. None that would reach the caller (policy_grant_reach()) is left out; it
+ * is still to be asked. @fn may count and keep a grant; it must not come back here or to the store.
  *
  * What this costs does not grow with the grants of the key: the first 64 of a grantee lie in memory
  * as one object; has it more, those that could meet the request's encryption context do.
@@ -44,9 +44,5 @@ void grants_forget(struct grants *grants);
 int grants_each(struct grants *grants, const struct key *key, const char *grantee,
 		const struct grant_request *request, int (*fn)(struct grant *grant, void *arg),
 		void *arg, struct err *err);
-
-/* 1: a grant alone allows it, and *@ret_grant (NULL: not wanted) is the caller's; 0: none does. */
-int grants_allow(struct grants *grants, const struct key *key, const struct grant_caller *caller,
-		 const struct grant_request *request, struct grant **ret_grant, struct err *err);
 
 #endif

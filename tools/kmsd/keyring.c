@@ -85,6 +85,45 @@ static int load_policy(struct keyring *ring, struct key *key, struct err *err)
 	return r;
 }
 
+#define LABELS_MAX 1000 /* more than quotas allow */
+
+static int add_label(struct key *key, const char *name, const char *value)
+{
+	struct key_label *more =
+		reallocarray(key->labels, key->label_count + 1, sizeof(*key->labels));
+	struct key_label *label;
+
+	if (!more)
+		return -ENOMEM;
+	key->labels = more;
+	label = &more[key->label_count++];
+	*label = (struct key_label){strdup(name), value ? strdup(value) : NULL};
+	return label->name && (label->value || !value) ? 0 : -ENOMEM;
+}
+
+static int add_tag(const struct store_tag *tag, void *arg)
+{
+	return add_label(arg, tag->key, tag->value);
+}
+
+static int add_alias(const struct store_alias *alias, void *arg)
+{
+	return add_label(arg, alias->name, NULL);
+}
+
+/* Tags and aliases, which conditions can ask for. */
+static int load_labels(struct keyring *ring, struct key *key, struct err *err)
+{
+	const struct keyref_place place = {key->account, key->region};
+	const struct store_page all = {.after = "", .limit = LABELS_MAX};
+	int r = store_each_tag(ring->store, key, &all, add_tag, key, err);
+
+	if (r >= 0)
+		r = store_each_alias(ring->store, &place, key->id, "", LABELS_MAX, add_alias, key,
+				     err);
+	return r < 0 ? r : 0;
+}
+
 static int load(struct keyring *ring, const struct keyref_place *place, const char *key_id,
 		struct key **ret_key, struct err *err)
 {
@@ -104,6 +143,7 @@ static int load(struct keyring *ring, const struct keyref_place *place, const ch
 	if (r < 0)
 		return r;
 	r = load_policy(ring, *ret_key, err);
+	r = r ? r : load_labels(ring, *ret_key, err);
 	if (r < 0)
 		cached_put(*ret_key);
 	else
@@ -346,4 +386,12 @@ int keyring_expire(struct keyring *ring, int64_t now_ms, struct err *err)
 		grants_forget(ring->grants);
 	}
 	return r < 0 ? r : 0;
+}
+
+void keyring_relabeled(struct keyring *ring, const struct key *key)
+{
+	if (key)
+		forget(ring, key);
+	else
+		cache_drop(ring->keys, NULL);
 }

@@ -68,4 +68,10 @@ struct usage *keyring_usage(struct keyring *ring);
 /* Destroy what is due by @now_ms. */
 int keyring_expire(struct keyring *ring, int64_t now_ms, struct err *err);
 
+/*
+ * Tags of @key have changed, or aliases (NULL: of which keys, the caller cannot know): to be called when
+ * the change is committed, or may be.
+ */
+void keyring_relabeled(struct keyring *ring, const struct key *key);
+
 #endif

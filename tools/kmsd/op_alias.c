@@ -5,6 +5,7 @@
 
 #include "err.h"
 #include "fault.h"
+#include "keyring.h"
 #include "kms_json.h"
 #include "managed.h"
 #include "operations.h"
@@ -69,6 +70,7 @@ int op_create_alias(struct call *call, struct err *err)
 	if (r < 0)
 		return r;
 	r = store_create_alias(call->kmsd->store, &call->place, &alias, err);
+	keyring_relabeled(call->kmsd->ring, NULL);
 	if (r != -EEXIST)
 		return r;
 	keyref_alias_arn(&call->place, alias.name, arn);
@@ -87,6 +89,7 @@ int op_update_alias(struct call *call, struct err *err)
 		return r;
 	r = store_update_alias(call->kmsd->store, &call->place, name, call->key->id, call->now_ms,
 			       err);
+	keyring_relabeled(call->kmsd->ring, NULL);
 	return r == -ENOKEY ? not_found(call, name, err) : r;
 }
 
@@ -105,6 +108,7 @@ int op_delete_alias(struct call *call, struct err *err)
 	r = r ? r : call_find_key(call, key_id, call->op->name, &key, err);
 	r = r ? r : call_authorize(call, "DeleteAlias", key, err);
 	r = r ? r : store_delete_alias(call->kmsd->store, place, name, err);
+	keyring_relabeled(call->kmsd->ring, NULL);
 	return r == -ENOKEY ? not_found(call, name, err) : r;
 }
 

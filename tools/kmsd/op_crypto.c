@@ -143,11 +143,27 @@ static bool ignores_ciphertext(struct call *call)
 	       kms_json_count(kms_json_get(call->input, "DryRunModifiers")) > 0;
 }
 
+/* For a condition: whether the key that ReEncrypt goes to is the one it comes from. */
+static void note_same_key(struct call *call, const struct key *from)
+{
+	const char *text = call_text(call, "DestinationKeyId");
+	AUTO(cached_putp) struct key *to = NULL;
+	struct keyref ref;
+	struct err ignored; /* told when it is looked for in earnest */
+
+	if (text && keyref_parse(text, &call->place, true, false, &ref, &ignored) == 0 &&
+	    keyring_find(call->kmsd->ring, &call->place, &ref, call->now_ms, &to, &ignored) == 0)
+		call->same_key =
+			strcmp(from->arn, to->arn) == 0 ? CALL_KEYS_SAME : CALL_KEYS_DIFFER;
+}
+
 static int check_use(struct call *call, const struct opening *o, const struct key *key,
 		     struct err *err)
 {
-	int r = call_authorize(call, o->action, key, err);
+	int r;
 
+	note_same_key(call, key);
+	r = call_authorize(call, o->action, key, err);
 	r = r ? r : keystate_check(KEY_USE_CRYPTO, key->state, key->arn, err);
 	return r ? r : check_algorithm(call, o->algorithm_member, key, err);
 }

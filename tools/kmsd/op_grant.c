@@ -34,7 +34,7 @@ static int check_operations(const struct call *call, struct err *err)
 	char bad[512], good[512];
 
 	for (size_t i = 0; i < kms_json_count(list); i++)
-		asked |= grant_operation(kms_json_string_value(kms_json_at(list, i)));
+		asked |= policy_grant_operation(kms_json_string_value(kms_json_at(list, i)));
 	if (asked & ~valid) {
 		grant_operations_text(asked & ~valid, bad);
 		grant_operations_text(valid, good);
@@ -45,7 +45,7 @@ static int check_operations(const struct call *call, struct err *err)
 			"are [%s]",
 			bad, good);
 	}
-	if (asked == grant_operation("CreateGrant"))
+	if (asked == policy_grant_operation("CreateGrant"))
 		return fault_set(err, FAULT_VALIDATION,
 				 "Grants must not contain only the CreateGrant operation.");
 	return 0;

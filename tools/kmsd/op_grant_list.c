@@ -16,9 +16,9 @@ static struct kms_json *operations_of(const struct grant *grant)
 	struct kms_json *list = kms_json_new_array();
 	int r = list ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; i < GRANT_OPERATION_COUNT && r == 0; i++)
+	for (unsigned i = 0; i < POLICY_GRANT_OPERATION_COUNT && r == 0; i++)
 		if (grant->permit.operations >> i & 1)
-			r = kms_json_add_str(list, grant_operation_name(i));
+			r = kms_json_add_str(list, policy_grant_operation_name(i));
 	if (r < 0) {
 		kms_json_free(list);
 		return NULL;

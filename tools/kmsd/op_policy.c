@@ -23,6 +23,9 @@ int op_policy_check(const struct call *call, const struct key *key, const char *
 	AUTO(policy_freep) struct policy *policy = NULL;
 	int r = policy_parse(POLICY_KEY, text, strlen(text), &resolver, &policy, err);
 
+	if (r == 0 && policy_ineffective_statement(policy) >= 0)
+		return fault_set(err, FAULT_MALFORMED_POLICY,
+				 "Policy contains a statement with no action or no resource");
 	r = r ? r : authorize_lockout(call, key, policy, err);
 	return r ? r : policy_bound_text(policy, ret_ids, err);
 }

@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "err.h"
 #include "fault.h"
+#include "keyring.h"
 #include "kms_json.h"
 #include "operations.h"
 
@@ -49,7 +50,10 @@ int op_tag_resource(struct call *call, struct err *err)
 	size_t count;
 	int r = op_take_tags(call, tags, &count, err);
 
-	r = r ? r : store_set_tags(call->kmsd->store, call->key, tags, count, TAGS_MAX, err);
+	if (r < 0)
+		return r;
+	r = store_set_tags(call->kmsd->store, call->key, tags, count, TAGS_MAX, err);
+	keyring_relabeled(call->kmsd->ring, call->key);
 	return r == -E2BIG ? fault_set(err, FAULT_TAG, "Too many tags") : r;
 }
 
@@ -58,13 +62,16 @@ int op_untag_resource(struct call *call, struct err *err)
 	const struct kms_json *list = kms_json_get(call->input, "TagKeys");
 	const char *names[TAG_KEYS_MAX];
 	size_t count = kms_json_count(list);
+	int r;
 
 	for (size_t i = 0; i < count; i++) {
 		names[i] = kms_json_string_value(kms_json_at(list, i));
 		if (strncasecmp(names[i], "aws:", 4) == 0)
 			return fault_set(err, FAULT_TAG, "Tags beginning with aws: are reserved");
 	}
-	return store_delete_tags(call->kmsd->store, call->key, names, count, err);
+	r = store_delete_tags(call->kmsd->store, call->key, names, count, err);
+	keyring_relabeled(call->kmsd->ring, call->key);
+	return r;
 }
 
 struct listing {

@@ -30,7 +30,8 @@ enum policy_kind {
  * kinds carry the texts of IAM. @resolver (NULL: nobody is asked) is called for each principal that
  * a key or trust policy names, and its answer kept. -ENOMEM; what the resolver gives.
  *
- * A statement of a key policy without action or resource is taken, and never applies.
+ * A statement of a key policy without action or resource is taken, and never applies: keys that have
+ * one must load. Whoever takes new policies asks policy_ineffective_statement().
  */
 int policy_parse(enum policy_kind kind, const char *text, size_t len,
 		 const struct policy_resolver *resolver, struct policy **ret_policy,

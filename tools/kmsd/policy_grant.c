@@ -5,7 +5,8 @@
 
 #include "policy_decide.h"
 
-static const char *const operations[] = {
+/* The order is that of the API's model; a bit is an index here. */
+static const char *const operations[POLICY_GRANT_OPERATION_COUNT] = {
 	"Decrypt",
 	"Encrypt",
 	"GenerateDataKey",
@@ -27,10 +28,15 @@ static const char *const operations[] = {
 
 uint32_t policy_grant_operation(const char *name)
 {
-	for (unsigned i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+	for (unsigned i = 0; i < POLICY_GRANT_OPERATION_COUNT; i++)
 		if (strcmp(operations[i], name) == 0)
 			return 1u << i;
 	return 0;
+}
+
+const char *policy_grant_operation_name(unsigned bit)
+{
+	return operations[bit];
 }
 
 /* Names of an encryption context are unique, so equal counts and inclusion make equal sets. */
@@ -104,22 +110,4 @@ enum policy_reach policy_grant_reach(const struct policy_grant *grant,
 	if (ret_miss)
 		*ret_miss = miss;
 	return reach;
-}
-
-static bool is_meant(const struct policy_principal *principal, const struct policy_caller *caller)
-{
-	return policy_principal_reach(principal, caller) >= POLICY_REACH_ROLE;
-}
-
-bool policy_grant_may_retire(const struct policy_grant *grant, const char *key_account,
-			     const struct policy_caller *caller)
-{
-	const char *issuer = grant->issuing_account ? grant->issuing_account : key_account;
-
-	if (grant->has_retiring && is_meant(&grant->retiring, caller))
-		return true;
-	if ((grant->permit.operations & policy_grant_operation("RetireGrant")) &&
-	    is_meant(&grant->grantee, caller))
-		return true;
-	return caller->kind == POLICY_CALLER_ROOT && strcmp(caller->account, issuer) == 0;
 }

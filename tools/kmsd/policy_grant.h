@@ -35,14 +35,15 @@ struct policy_permit {
 struct policy_grant {
 	const char *id;
 	struct policy_principal grantee;
-	struct policy_principal retiring;
-	bool has_retiring;
 	const char *issuing_account; /* of whom created it; NULL: the key's */
 	struct policy_permit permit;
 };
 
-/* The bit of a grant operation ("Decrypt", case counts), or 0 if it is none. */
+#define POLICY_GRANT_OPERATION_COUNT 17
+
+/* The bit of a grant operation ("Decrypt", case counts), or 0 if it is none; and the inverse. */
 uint32_t policy_grant_operation(const char *name);
+const char *policy_grant_operation_name(unsigned bit); /* 0 to the count - 1 */
 
 /* Why a grant does not reach a caller. */
 enum policy_grant_miss {
@@ -62,12 +63,5 @@ enum policy_grant_miss {
 enum policy_reach policy_grant_reach(const struct policy_grant *grant,
 				     const struct policy_request *request,
 				     enum policy_grant_miss *ret_miss);
-
-/*
- * Whether the caller may retire the grant: its retiring principal, the grantee if RetireGrant is among
- * the operations, the root user of the issuing account. Policies have no say.
- */
-bool policy_grant_may_retire(const struct policy_grant *grant, const char *key_account,
-			     const struct policy_caller *caller);
 
 #endif

@@ -33,6 +33,11 @@ struct key_rotation {
 	int64_t on_demand_ms; /* when a rotation on demand began that is under way; 0: none */
 };
 
+/* A tag of a key, or the name of an alias ("alias/...", value NULL). Both texts are owned. */
+struct key_label {
+	char *name, *value;
+};
+
 /* One key as it was when read; never changed, shared by counting. */
 struct key {
 	struct cached cached;
@@ -46,8 +51,10 @@ struct key {
 	uint8_t material_id[CIPHERTEXT_MATERIAL_LEN];	    /* the one to encrypt with */
 	char material_hex[2 * CIPHERTEXT_MATERIAL_LEN + 1]; /* the same */
 	struct key_rotation rotation;
-	char *description;     /* owned */
-	struct policy *policy; /* compiled; owned; NULL unless the keyring found the key */
+	char *description;	  /* owned */
+	struct policy *policy;	  /* compiled; owned; NULL unless the keyring found the key */
+	struct key_label *labels; /* owned; as policy */
+	size_t label_count;
 };
 
 /* Key material, unwrapped. */

@@ -20,6 +20,11 @@ static void key_free(struct cached *obj)
 
 	free(key->description);
 	policy_free(key->policy);
+	for (size_t i = 0; i < key->label_count; i++) {
+		free(key->labels[i].name);
+		free(key->labels[i].value);
+	}
+	free(key->labels);
 	free(key);
 }
 
