@@ -185,12 +185,12 @@ static void lists_show_what_was_asked_for_page_by_page(void **state)
 		     "{\"KeyId\":\"%s\",\"GranteePrincipal\":\"" RIG_ROOT "\"}", arn);
 	assert_int_equal(kms_json_count(kms_json_get(v, "Grants")), 0);
 	kms_json_free(v);
-	v = rig_call(f, f->root, "ListRetirableGrants",
+	v = rig_call(f, f->other, "ListRetirableGrants",
 		     "{\"RetiringPrincipal\":\"" RIG_OTHER "\",\"Limit\":3}");
 	assert_int_equal(kms_json_count(kms_json_get(v, "Grants")), 3);
 	strcpy(marker, rig_text(v, "NextMarker"));
 	kms_json_free(v);
-	v = rig_call(f, f->root, "ListRetirableGrants",
+	v = rig_call(f, f->other, "ListRetirableGrants",
 		     "{\"RetiringPrincipal\":\"" RIG_OTHER "\",\"Marker\":\"%s\"}", marker);
 	assert_int_equal(kms_json_count(kms_json_get(v, "Grants")), 2);
 	assert_false(kms_json_bool_value(kms_json_get(v, "Truncated")));

@@ -13,6 +13,7 @@
 #include "identity.h"
 #include "keyring.h"
 #include "kms_json.h"
+#include "policy_bound.h"
 #include "policy_decide.h"
 #include "policy_trace.h"
 #include "secret.h"
@@ -257,7 +258,9 @@ int authorize_assume(const struct call *call, const struct iam_principal *role, 
 	AUTO(policy_freep) struct policy *trust = NULL;
 	struct policy_decision decision;
 	char text[ERR_MSG_MAX];
-	int r = policy_parse(POLICY_TRUST, role->trust, strlen(role->trust), NULL, &trust, err);
+	const struct policy_resolver resolver = policy_bound_resolver(role->trust_ids);
+	int r = policy_parse(POLICY_TRUST, role->trust, strlen(role->trust), &resolver, &trust,
+			     err);
 	const struct policy_key_side side = {.account = role->account, .policy = {"trust", trust}};
 	const struct question question = {
 		.action = "sts:AssumeRole", .resource = role->arn, .side = &side};

@@ -77,8 +77,8 @@ static void usage(void)
 	       "A local AWS Key Management Service, in the foreground until SIGTERM or "
 	       "SIGINT.\n\n");
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		printf("  --%-16s %-12s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
-		       options[i].help);
+		printf("  --%-16s %-12s %s\n", options[i].name,
+		       options[i].arg ? options[i].arg : "", options[i].help);
 	printf("\nTo begin with (kmsd control changes them later; durations as 250ms, 5s, 7d):\n");
 	for (size_t i = 0; i < control_count; i++)
 		printf("  --%-16s %-12s %s\n", control[i].name, control[i].arg, control[i].help);

@@ -7,6 +7,7 @@
 struct err;
 struct grant;
 struct kms_json;
+struct kmsd;
 
 /* 64 hex digits. */
 bool op_grant_is_id(const char *text);
@@ -15,6 +16,6 @@ bool op_grant_is_id(const char *text);
 int op_grant_check_id(const char *text, struct err *err);
 
 /* A grant as the lists show it; NULL: out of memory. */
-struct kms_json *op_grant_entry(const struct grant *grant);
+struct kms_json *op_grant_entry(const struct kmsd *kmsd, const struct grant *grant);
 
 #endif

@@ -8,6 +8,7 @@
 #include "kms_json.h"
 #include "op_grant.h"
 #include "operations.h"
+#include "principals.h"
 
 #define LIMIT 50 /* when the request names none */
 
@@ -49,7 +50,19 @@ static struct kms_json *constraints_of(const struct grant *grant)
 	return outer;
 }
 
-struct kms_json *op_grant_entry(const struct grant *grant)
+/* Who a grant names; a user, role or session that was deleted is shown by its id, as AWS does. */
+static const char *shown(const struct kmsd *kmsd, const char *arn, const char *id)
+{
+	const struct policy_resolver now = principals_of(kmsd);
+	char is[POLICY_ID_MAX];
+	struct err ignored;
+
+	if (!id[0] || strspn(id, "0123456789") == strlen(id))
+		return arn; /* a service, or an account */
+	return now.resolve(now.arg, arn, is, &ignored) == 0 && strcmp(is, id) == 0 ? arn : id;
+}
+
+struct kms_json *op_grant_entry(const struct kmsd *kmsd, const struct grant *grant)
 {
 	struct keyref_place place = {grant->account, grant->region};
 	struct kms_json *e = kms_json_new_object();
@@ -63,9 +76,10 @@ struct kms_json *op_grant_entry(const struct grant *grant)
 	r = kms_json_set_str(e, "KeyId", arn) | kms_json_set_str(e, "GrantId", grant->id) |
 	    kms_json_set_str(e, "Name", grant->name) |
 	    kms_json_set_double(e, "CreationDate", (double)grant->created_ms / 1000) |
-	    kms_json_set_str(e, "GranteePrincipal", grant->grantee);
+	    kms_json_set_str(e, "GranteePrincipal", shown(kmsd, grant->grantee, grant->grantee_id));
 	if (grant->retiring[0])
-		r |= kms_json_set_str(e, "RetiringPrincipal", grant->retiring);
+		r |= kms_json_set_str(e, "RetiringPrincipal",
+				      shown(kmsd, grant->retiring, grant->retiring_id));
 	r |= kms_json_set_str(e, "IssuingAccount", issuer) |
 	     kms_json_set(e, "Operations", operations_of(grant));
 	if (grant->permit.constraint != POLICY_CONSTRAINT_NONE)
@@ -78,6 +92,7 @@ struct kms_json *op_grant_entry(const struct grant *grant)
 }
 
 struct listing {
+	const struct kmsd *kmsd;
 	struct kms_json *grants;
 	size_t limit, count;
 	bool of_all_keys;
@@ -92,12 +107,13 @@ static int list_grant(struct grant *grant, void *arg)
 		return 0; /* there is one more: that is all we want to know */
 	(void)snprintf(l->last, sizeof(l->last), "%s%s%s", l->of_all_keys ? grant->key_id : "",
 		       l->of_all_keys ? "/" : "", grant->id); /* fits */
-	return kms_json_add(l->grants, op_grant_entry(grant));
+	return kms_json_add(l->grants, op_grant_entry(l->kmsd, grant));
 }
 
 static int list(struct call *call, struct store_grant_query *query, struct err *err)
 {
-	struct listing l = {.grants = kms_json_new_array(),
+	struct listing l = {.kmsd = call->kmsd,
+			    .grants = kms_json_new_array(),
 			    .limit = (size_t)call_number(call, "Limit", LIMIT),
 			    .of_all_keys = query->filter == STORE_GRANTS_RETIRABLE};
 	int r;
@@ -159,6 +175,13 @@ int op_list_retirable_grants(struct call *call, struct err *err)
 	int r = call_authorize(call, "ListRetirableGrants", NULL, err);
 
 	r = r ? r : grant_check_principal(query.retiring, true, err);
+	if (r == 0 && strncmp(query.retiring, "arn:aws:", 8) == 0 &&
+	    strncmp(query.retiring + strlen("arn:aws:iam::"), call->place.account,
+		    IDS_ACCOUNT_LEN) != 0)
+		return fault_set(err, FAULT_ACCESS_DENIED,
+				 "User: %s is not authorized to perform: kms:ListRetirableGrants "
+				 "for principals of another account",
+				 call->caller->arn);
 	if (r == 0 && marker && !is_marker(marker))
 		r = fault_set(err, FAULT_INVALID_MARKER, "Invalid marker");
 	return r ? r : list(call, &query, err);

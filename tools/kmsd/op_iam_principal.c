@@ -4,10 +4,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bytes.h"
 #include "err.h"
 #include "fault.h"
 #include "kms_json.h"
 #include "op_iam.h"
+#include "policy_bound.h"
+#include "principals.h"
 #include "secret.h"
 
 #define SESSION_DEFAULT 3600 /* seconds */
@@ -26,8 +29,20 @@ static int set_boundary(struct kms_json *e, const struct iam_principal *p)
 	       kms_json_set(e, "PermissionsBoundary", b);
 }
 
+/* Whom it names and who is gone is shown by id, as AWS does. */
+static int set_trust(struct kms_json *e, const struct call *call, const struct iam_principal *p)
+{
+	const struct policy_resolver now = principals_of(call->kmsd);
+	AUTO(freep) char *text = NULL;
+	struct err ignored;
+
+	if (policy_bound_show(p->trust, p->trust_ids, &now, &text, &ignored) < 0)
+		return -ENOMEM;
+	return iam_set_document(e, "AssumeRolePolicyDocument", text);
+}
+
 /* As the API shows it; lists leave tags and boundary out. NULL: out of memory. */
-static struct kms_json *shown(const struct iam_principal *p, bool whole)
+static struct kms_json *shown(const struct call *call, const struct iam_principal *p, bool whole)
 {
 	struct kms_json *e = kms_json_new_object();
 	bool role = p->kind == IAM_ROLE;
@@ -40,7 +55,7 @@ static struct kms_json *shown(const struct iam_principal *p, bool whole)
 	    kms_json_set_str(e, role ? "RoleId" : "UserId", p->id) |
 	    kms_json_set_str(e, "Arn", p->arn) | iam_set_time(e, "CreateDate", p->created_ms);
 	if (role)
-		r |= iam_set_document(e, "AssumeRolePolicyDocument", p->trust) |
+		r |= set_trust(e, call, p) |
 		     kms_json_set_i64(e, "MaxSessionDuration", p->max_session_s);
 	if (role && *p->description)
 		r |= kms_json_set_str(e, "Description", p->description);
@@ -60,12 +75,18 @@ static const char *member(const struct call *call)
 	return iam_kind_of(call) == IAM_ROLE ? "Role" : "User";
 }
 
-static int check_trust(struct call *call, const char *text, struct err *err)
+/* What stands for whom it names, *@ret_ids, the caller frees. */
+static int check_trust(struct call *call, const char *text, char **ret_ids, struct err *err)
 {
+	const struct policy_resolver resolver = principals_or_foreign(call->kmsd);
+	AUTO(policy_freep) struct policy *policy = NULL;
+	int r;
+
 	if (iam_document_size(text) > IAM_TRUST_MAX)
 		return fault_set(err, FAULT_LIMIT_EXCEEDED,
 				 "Cannot exceed quota for ACLSizePerRole: %d", IAM_TRUST_MAX);
-	return iam_check_document(call, text, POLICY_TRUST, err);
+	r = policy_parse(POLICY_TRUST, text, strlen(text), &resolver, &policy, err);
+	return r ? r : policy_bound_text(policy, ret_ids, err);
 }
 
 static int no_boundary(const char *arn, struct err *err)
@@ -91,8 +112,10 @@ int op_iam_create(struct call *call, struct err *err)
 		.max_session_s = call_number(call, "MaxSessionDuration", SESSION_DEFAULT),
 		.now_ms = call->now_ms,
 	};
-	int r = role ? check_trust(call, wanted.trust, err) : 0;
+	AUTO(freep) char *ids = NULL;
+	int r = role ? check_trust(call, wanted.trust, &ids, err) : 0;
 
+	wanted.trust_ids = ids;
 	r = r ? r : iam_take_tags(call, &tags, &wanted.tag_count, err);
 	wanted.tags = tags;
 	r = r ? r : store_iam_create(call->kmsd->store, &wanted, &p, err);
@@ -101,7 +124,8 @@ int op_iam_create(struct call *call, struct err *err)
 				 member(call), wanted.name);
 	if (r == -ENOENT)
 		return no_boundary(wanted.boundary_arn, err);
-	return r ? r : call_filled(kms_json_set(call->output, member(call), shown(p, true)), err);
+	return r ? r
+		 : call_filled(kms_json_set(call->output, member(call), shown(call, p, true)), err);
 }
 
 /* GetUser without a name by the root user shows root. */
@@ -127,7 +151,8 @@ int op_iam_get(struct call *call, struct err *err)
 		return get_root(call, err);
 	r = iam_kind_of(call) == IAM_ROLE ? iam_find(call, &p, err)
 					  : iam_find_or_self(call, &p, err);
-	return r ? r : call_filled(kms_json_set(call->output, member(call), shown(p, true)), err);
+	return r ? r
+		 : call_filled(kms_json_set(call->output, member(call), shown(call, p, true)), err);
 }
 
 int op_iam_delete(struct call *call, struct err *err)
@@ -161,7 +186,8 @@ static int list_one(const char *id, void *arg)
 		return 0;
 	if (r < 0)
 		return r;
-	return iam_page_room(page, p->name) ? kms_json_add(page->list, shown(p, false)) : 0;
+	return iam_page_room(page, p->name) ? kms_json_add(page->list, shown(page->call, p, false))
+					    : 0;
 }
 
 int op_iam_list(struct call *call, struct err *err)
@@ -181,10 +207,11 @@ int op_iam_update_trust(struct call *call, struct err *err)
 {
 	AUTO(cached_putp) struct iam_principal *p = NULL;
 	const char *text = call_text(call, "PolicyDocument");
+	AUTO(freep) char *ids = NULL;
 	int r = iam_find(call, &p, err);
 
-	r = r ? r : check_trust(call, text, err);
-	return r ? r : store_iam_set_trust(call->kmsd->store, p, text, err);
+	r = r ? r : check_trust(call, text, &ids, err);
+	return r ? r : store_iam_set_trust(call->kmsd->store, p, text, ids, err);
 }
 
 int op_iam_put_boundary(struct call *call, struct err *err)

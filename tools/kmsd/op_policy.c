@@ -41,13 +41,15 @@ static int check_policy_name(struct call *call, struct err *err)
 
 int op_get_key_policy(struct call *call, struct err *err)
 {
-	AUTO(freep) char *policy = NULL, *ids = NULL;
+	const struct policy_resolver now = principals_of(call->kmsd);
+	AUTO(freep) char *policy = NULL, *ids = NULL, *shown = NULL;
 	int r = check_policy_name(call, err);
 
 	r = r ? r : store_load_policy(call->kmsd->store, call->key, &policy, &ids, err);
+	r = r ? r : policy_bound_show(policy, ids, &now, &shown, err);
 	if (r < 0)
 		return r;
-	return call_filled(kms_json_set_str(call->output, "Policy", policy) |
+	return call_filled(kms_json_set_str(call->output, "Policy", shown) |
 				   kms_json_set_str(call->output, "PolicyName", POLICY_NAME),
 			   err);
 }

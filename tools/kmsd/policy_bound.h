@@ -10,6 +10,14 @@
 /* The ids that @policy was bound to. The caller frees *@ret_text. */
 int policy_bound_text(const struct policy *policy, char **ret_text, struct err *err);
 
+/*
+ * The document @text for people: a principal that @now no longer gives its id of @ids, because it was
+ * deleted, is shown by that id, as KMS and IAM do. The caller frees *@ret_text; it is indented anew only
+ * if somebody is gone.
+ */
+int policy_bound_show(const char *text, const char *ids, const struct policy_resolver *now,
+		      char **ret_text, struct err *err);
+
 /* Gives the ids of such a text, which must outlive it; of whom it does not have, the ARN counts. */
 struct policy_resolver policy_bound_resolver(const char *text);
 

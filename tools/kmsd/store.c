@@ -83,6 +83,19 @@ static const char *const migrations[] = {
 	" account TEXT NOT NULL, region TEXT NOT NULL, key_id TEXT NOT NULL,"
 	" operation TEXT NOT NULL, used_ms INTEGER NOT NULL, event_id TEXT NOT NULL,"
 	" request_id TEXT NOT NULL, PRIMARY KEY (account, region, key_id)) WITHOUT ROWID;",
+	store_iam_schema,
+	"ALTER TABLE iam_principals ADD COLUMN trust_ids TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE iam_policies ADD COLUMN default_version INTEGER NOT NULL DEFAULT 1;"
+	"ALTER TABLE iam_policies ADD COLUMN last_version INTEGER NOT NULL DEFAULT 1;"
+	"ALTER TABLE iam_policies ADD COLUMN updated_ms INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE iam_policies SET updated_ms = created_ms;"
+	"CREATE TABLE iam_policy_versions ("
+	" arn TEXT NOT NULL, version INTEGER NOT NULL, text TEXT NOT NULL,"
+	" created_ms INTEGER NOT NULL, PRIMARY KEY (arn, version)) WITHOUT ROWID;"
+	"INSERT INTO iam_policy_versions SELECT arn, 1, text, created_ms FROM iam_policies;"
+	"DROP INDEX grants_retiring;"
+	"CREATE INDEX grants_retiring ON grants (region, retiring, key_id, grant_id)"
+	" WHERE retiring <> '';",
 };
 
 #define SCHEMA_VERSION (1 + (int)(sizeof(migrations) / sizeof(migrations[0])))
@@ -171,10 +184,9 @@ static const char *const statements[STMT_COUNT] = {
 						    " AND (?6 IS NULL OR grant_id = ?6)"
 						    " ORDER BY grant_id LIMIT ?7",
 	[STMT_GRANT_RETIRABLE] = GRANT_SELECT(
-		" INDEXED BY grants_retiring") "account = ?1 AND region = ?2 AND retiring = ?3"
-					       " AND retiring <> ''"
-					       " AND (key_id, grant_id) > (?4, ?5)"
-					       " ORDER BY key_id, grant_id LIMIT ?6",
+		" INDEXED BY grants_retiring") "region = ?1 AND retiring = ?2 AND retiring <> ''"
+					       " AND (key_id, grant_id) > (?3, ?4)"
+					       " ORDER BY key_id, grant_id LIMIT ?5",
 	[STMT_GRANT_OF_GRANTEE] =
 		GRANT_SELECT(" INDEXED BY grants_grantee") OF_KEY " AND grantee = ?4 LIMIT ?5",
 	[STMT_GRANT_OF_SLOT] =

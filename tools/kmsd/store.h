@@ -237,7 +237,7 @@ enum store_grant_filter {
 	STORE_GRANTS_OF_GRANTEE,   /* @grantee, up to @page.limit, in no order */
 	STORE_GRANTS_OF_SLOT,	   /* @grantee and @slot (grant_slot()) */
 	STORE_GRANTS_OF_OPERATION, /* @grantee and a bit of @operations, up to @page.limit */
-	STORE_GRANTS_RETIRABLE,	   /* of all keys; @retiring; @page.after is "KEY/GRANT" */
+	STORE_GRANTS_RETIRABLE, /* of all keys of the region; @retiring; @page.after is "KEY/GRANT" */
 };
 
 struct store_grant_query {

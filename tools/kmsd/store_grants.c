@@ -111,9 +111,9 @@ static int start_query(struct store *store, const struct store_grant_query *q,
 				 q->key_id, q->grantee, (int64_t)q->operations, limit);
 	case STORE_GRANTS_RETIRABLE:
 		(void)snprintf(key_id, sizeof(key_id), "%s", q->page.after); /* cut: "KEY/GRANT" */
-		return sql_start(db, STMT_GRANT_RETIRABLE, ret_stmt, err, "ttttti", a, r,
-				 q->retiring, key_id,
-				 q->page.after[0] ? q->page.after + IDS_UUID_LEN + 1 : "", limit);
+		return sql_start(db, STMT_GRANT_RETIRABLE, ret_stmt, err, "tttti", r, q->retiring,
+				 key_id, q->page.after[0] ? q->page.after + IDS_UUID_LEN + 1 : "",
+				 limit);
 	case STORE_GRANTS_ALL:
 		break;
 	}

@@ -10,10 +10,10 @@
 #include "secret.h"
 
 /*
- * Made when missing, so that a database of before IAM gets them. Names are unique whatever their
+ * Version 3 of the database's schema: there were such tables before it had a number. Names are unique whatever their
  * case, as in AWS; everything that belongs to a principal is found by its unique id.
  */
-static const char schema[] =
+const char store_iam_schema[] =
 	"CREATE TABLE IF NOT EXISTS iam_principals ("
 	" id TEXT PRIMARY KEY, account TEXT NOT NULL, kind INTEGER NOT NULL,"
 	" name TEXT NOT NULL COLLATE NOCASE, path TEXT NOT NULL, description TEXT NOT NULL,"
@@ -42,9 +42,10 @@ static const char schema[] =
 static const char *const statements[IAM_STATEMENT_COUNT] = {
 	[IAM_PRINCIPAL_INSERT] = "INSERT OR IGNORE INTO iam_principals (id, account, kind, name,"
 				 " path, description, trust, max_session_s, boundary_arn,"
-				 " created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+				 " created_ms, trust_ids)"
+				 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[IAM_PRINCIPAL_LOAD] = "SELECT p.account, p.kind, p.name, p.path, p.description, p.trust,"
-			       " p.max_session_s, p.created_ms, p.boundary_arn, b.text"
+			       " p.max_session_s, p.created_ms, p.boundary_arn, b.text, p.trust_ids"
 			       " FROM iam_principals p LEFT JOIN iam_policies b"
 			       " ON b.arn = p.boundary_arn WHERE p.id = ?1",
 	[IAM_PRINCIPAL_FIND] = "SELECT id FROM iam_principals"
@@ -52,7 +53,8 @@ static const char *const statements[IAM_STATEMENT_COUNT] = {
 	[IAM_PRINCIPAL_DELETE] = "DELETE FROM iam_principals WHERE id = ?1",
 	[IAM_PRINCIPAL_LIST] = "SELECT id FROM iam_principals WHERE account = ?1 AND kind = ?2"
 			       " AND name > ?3 ORDER BY name LIMIT ?4",
-	[IAM_PRINCIPAL_SET_TRUST] = "UPDATE iam_principals SET trust = ?2 WHERE id = ?1",
+	[IAM_PRINCIPAL_SET_TRUST] = "UPDATE iam_principals SET trust = ?2, trust_ids = ?3"
+				    " WHERE id = ?1",
 	[IAM_PRINCIPAL_SET_BOUNDARY] = "UPDATE iam_principals SET boundary_arn = ?2 WHERE id = ?1",
 	[IAM_INLINE_PUT] = "INSERT OR REPLACE INTO iam_inline VALUES (?1, ?2, ?3)",
 	[IAM_INLINE_DELETE] = "DELETE FROM iam_inline WHERE owner = ?1 AND name = ?2",
@@ -101,9 +103,7 @@ int store_iam_open(struct store *store, const char *path, struct err *err)
 	r = r ? r : sql_open(path, statements, IAM_STATEMENT_COUNT, &iam->sql, err);
 	r = r ? r
 	      : sql_exec(iam->sql, "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;", err);
-	r = r ? r : sql_exec(iam->sql, "BEGIN IMMEDIATE", err);
-	r = r ? r : sql_exec(iam->sql, schema, err);
-	return r ? r : sql_exec(iam->sql, "COMMIT", err);
+	return r;
 }
 
 void store_iam_close(struct store_iam *iam)
@@ -169,6 +169,7 @@ static void principal_free(struct cached *obj)
 	free(p->tags);
 	free(p->description);
 	free(p->trust);
+	free(p->trust_ids);
 	free(p);
 }
 
@@ -188,9 +189,10 @@ static int take_row(struct sqlite3_stmt *stmt, struct iam_principal *p)
 		       p->kind == IAM_ROLE ? "role" : "user", p->path, p->name); /* fits */
 	p->description = column(stmt, 4);
 	p->trust = p->kind == IAM_ROLE ? column(stmt, 5) : NULL;
+	p->trust_ids = column(stmt, 10);
 	p->max_session_s = sql_int(stmt, 6);
 	p->created_ms = sql_int(stmt, 7);
-	if (!p->description || (p->kind == IAM_ROLE && !p->trust))
+	if (!p->description || !p->trust_ids || (p->kind == IAM_ROLE && !p->trust))
 		return -ENOMEM;
 	if (!*sql_text(stmt, 8))
 		return 0;

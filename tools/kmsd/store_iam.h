@@ -57,6 +57,7 @@ struct iam_principal {
 	int64_t max_session_s; /* of a role */
 	char *description;     /* "" for none */
 	char *trust;	       /* a role's trust policy; NULL for a user */
+	char *trust_ids;       /* whom it names (policy_bound.h); "" for none */
 	struct iam_document *policies;
 	size_t policy_count;
 	struct iam_document *boundary; /* its permissions boundary; NULL: none */
@@ -110,7 +111,7 @@ int store_iam_arn_of_id(struct store *store, const char *id, char ret_arn[IAM_AR
 struct iam_new {
 	enum iam_kind kind;
 	const char *account, *name, *path;
-	const char *description, *trust, *boundary_arn; /* NULL: none */
+	const char *description, *trust, *trust_ids, *boundary_arn; /* NULL: none */
 	int64_t max_session_s, now_ms;
 	const struct iam_tag *tags;
 	size_t tag_count;
@@ -127,7 +128,7 @@ int store_iam_create(struct store *store, const struct iam_new *wanted,
 int store_iam_delete(struct store *store, const struct iam_principal *principal, struct err *err);
 
 int store_iam_set_trust(struct store *store, const struct iam_principal *principal,
-			const char *trust, struct err *err);
+			const char *trust, const char *trust_ids, struct err *err);
 
 /* NULL takes the boundary away. -ENOENT: no such managed policy. */
 int store_iam_set_boundary(struct store *store, const struct iam_principal *principal,

@@ -26,9 +26,9 @@ static int insert_locked(struct sql *sql, const struct iam_new *w, const char *i
 
 	if (r < 0)
 		return r;
-	r = sql_run(sql, IAM_PRINCIPAL_INSERT, err, "ttittttiti", id, w->account, (int64_t)w->kind,
+	r = sql_run(sql, IAM_PRINCIPAL_INSERT, err, "ttittttitit", id, w->account, (int64_t)w->kind,
 		    w->name, w->path, w->description ? w->description : "", w->trust,
-		    w->max_session_s, w->boundary_arn, w->now_ms);
+		    w->max_session_s, w->boundary_arn, w->now_ms, w->trust_ids ? w->trust_ids : "");
 	if (r == 0)
 		return err_set(err, EEXIST, "'%s' is there", w->name);
 	for (size_t i = 0; i < w->tag_count && r > 0; i++)
@@ -96,9 +96,10 @@ static int hit(int r, const char *what, struct err *err)
 }
 
 int store_iam_set_trust(struct store *store, const struct iam_principal *principal,
-			const char *trust, struct err *err)
+			const char *trust, const char *trust_ids, struct err *err)
 {
-	int r = store_iam_change(store, IAM_PRINCIPAL_SET_TRUST, err, "tt", principal->id, trust);
+	int r = store_iam_change(store, IAM_PRINCIPAL_SET_TRUST, err, "ttt", principal->id, trust,
+				 trust_ids);
 
 	return hit(r, principal->id, err);
 }

@@ -47,7 +47,10 @@ struct store_iam {
 	atomic_uint_fast64_t changes; /* see store_iam_generation() */
 };
 
-/* Open on the database @path of @store, whose root key is loaded; makes the tables when missing. */
+/* The tables of IAM as they first were; what was released is never changed (store.c, migrations). */
+extern const char store_iam_schema[];
+
+/* Open on the database @path of @store, whose root key is loaded. */
 int store_iam_open(struct store *store, const char *path, struct err *err);
 void store_iam_close(struct store_iam *iam);
 
