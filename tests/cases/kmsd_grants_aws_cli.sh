@@ -64,7 +64,7 @@ refuses 'two constraints' ValidationException 'More than one constraint supplied
 	--constraints 'EncryptionContextSubset={a=b},EncryptionContextEquals={a=b}'
 refuses 'a grantee that is no principal' InvalidArnException 'ARN is not valid: arn:aws:s3:::x' create-grant --key-id "$ID" \
 	--grantee-principal arn:aws:s3:::x --operations Decrypt
-refuses 'a grantee that does not exist' InvalidArnException "ARN is not valid: ${ROLE}s" create-grant --key-id "$ID" \
+refuses 'a grantee that does not exist' InvalidArnException "ARN does not refer to a valid principal: ${ROLE}s" create-grant --key-id "$ID" \
 	--grantee-principal "${ROLE}s" --operations Decrypt
 refuses 'create-grant by alias' NotFoundException "Invalid keyId 'alias/demo'" create-grant --key-id alias/demo \
 	--grantee-principal "$ROLE" --operations Decrypt

@@ -76,6 +76,9 @@ int64_t grant_slot_of_pair(const struct policy_pair *pair);
  */
 int grant_check_principal(const char *text, bool service_ok, struct err *err);
 
+/* "AROA..." or "AROA...:session": what is left of a principal that is gone. */
+bool grant_is_unique_id(const char *text);
+
 /* Who asks, in all the forms in which a grant may mean it. NULL where there is none. */
 struct grant_caller {
 	const char *arn;      /* of a user, a session, the root user; or a service's name */

@@ -73,6 +73,14 @@ int grant_check_principal(const char *text, bool service_ok, struct err *err)
 	return fault_set(err, FAULT_INVALID_ARN, "ARN is not valid: %s", text);
 }
 
+bool grant_is_unique_id(const char *text)
+{
+	size_t n = strcspn(text, ":");
+
+	return (strncmp(text, "AIDA", 4) == 0 || strncmp(text, "AROA", 4) == 0) && n >= 16 &&
+	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == n;
+}
+
 static bool same(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) == 0;

@@ -110,14 +110,21 @@ static int create(struct call *call, const struct grant *wanted, struct err *err
 }
 
 /* Users and roles must be there, and are bound by their unique ids. */
-static int bind(const struct call *call, const char *text, struct policy_principal *ret,
+static int bind(const struct call *call, const char *member, struct policy_principal *ret,
 		struct err *err)
 {
 	const struct policy_resolver resolver = principals_of(call->kmsd);
-	int r = grant_check_principal(text, forward_may_name(call, text), err);
+	const char *text = call_text(call, member);
+	int r;
 
+	if (grant_is_unique_id(text))
+		return fault_set(err, FAULT_INVALID_ARN, "%s does not refer to a valid principal.",
+				 member);
+	r = grant_check_principal(text, forward_may_name(call, text), err);
 	r = r ? r : policy_principal_read_grantee(text, &resolver, ret, err);
-	return r == -EINVAL ? fault_set(err, FAULT_INVALID_ARN, "ARN is not valid: %s", text) : r;
+	return r == -EINVAL ? fault_set(err, FAULT_INVALID_ARN,
+					"ARN does not refer to a valid principal: %s", text)
+			    : r;
 }
 
 int op_create_grant(struct call *call, struct err *err)
@@ -137,8 +144,8 @@ int op_create_grant(struct call *call, struct err *err)
 	int r = call_new_permit(call, &wanted.permit, &pairs, err);
 
 	r = r ? r : forward_check_grant(call, wanted.grantee, retiring, err);
-	r = r ? r : bind(call, wanted.grantee, &grantee, err);
-	r = r || !retiring ? r : bind(call, retiring, &retirer, err);
+	r = r ? r : bind(call, "GranteePrincipal", &grantee, err);
+	r = r || !retiring ? r : bind(call, "RetiringPrincipal", &retirer, err);
 	r = r ? r : check_operations(call, err);
 	r = r ? r : check_constraints(call, &wanted.permit, err);
 	r = r ? r : call_dry_run(call, err);

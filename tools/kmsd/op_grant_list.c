@@ -145,6 +145,8 @@ int op_list_grants(struct call *call, struct err *err)
 	};
 	int r = op_grant_check_id(query.grant_id, err);
 
+	if (r == 0 && query.grantee && grant_is_unique_id(query.grantee))
+		r = fault_set(err, FAULT_INVALID_ARN, "Input does not refer to a valid principal");
 	if (r == 0 && query.grantee)
 		r = grant_check_principal(query.grantee, true, err);
 	if (r == 0 && marker && !op_grant_is_id(marker))
@@ -174,6 +176,9 @@ int op_list_retirable_grants(struct call *call, struct err *err)
 	};
 	int r = call_authorize(call, "ListRetirableGrants", NULL, err);
 
+	if (r == 0 && grant_is_unique_id(query.retiring))
+		r = fault_set(err, FAULT_NOT_FOUND, "Retiring principal %s could not be found",
+			      query.retiring);
 	r = r ? r : grant_check_principal(query.retiring, true, err);
 	if (r == 0 && strncmp(query.retiring, "arn:aws:", 8) == 0 &&
 	    strncmp(query.retiring + strlen("arn:aws:iam::"), call->place.account,
