@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +35,7 @@ struct attachment {
 	char principal[PRINCIPAL_MAX];
 	char instance[INSTANCE_LEN + 1];
 	char grant_id[KMS_GRANT_ID_MAX + 1]; /* to be retired; "": none */
+	char token[KMS_GRANT_TOKEN_MAX + 1]; /* of the grant made last; "": none */
 };
 
 static bool has_pair(const struct volume_header *h, const char *name)
@@ -44,6 +44,11 @@ static bool has_pair(const struct volume_header *h, const char *name)
 		if (strcmp(h->pairs[i].name, name) == 0)
 			return true;
 	return false;
+}
+
+bool attachment_is_rds(const struct volume_header *header)
+{
+	return has_pair(header, ATTACHMENT_RDS_PAIR) || has_pair(header, RDS_CLUSTER_PAIR);
 }
 
 /* This machine as an EC2 instance: the same one at each start, and no other machine's. */
@@ -73,7 +78,7 @@ static int new_attachment(const struct volume_header *header, const char *key_id
 	a->kms = kms;
 	a->header = header;
 	a->dir_fd = -1;
-	a->rds = has_pair(header, ATTACHMENT_RDS_PAIR) || has_pair(header, RDS_CLUSTER_PAIR);
+	a->rds = attachment_is_rds(header);
 	r = kms_can_serve(kms, key_id, err);
 	a->served = r > 0;
 	r = r < 0 ? r : instance_id(a->instance, err);
@@ -93,6 +98,7 @@ static void act(struct attachment *a, bool own, bool instance)
 {
 	a->actor.own = own;
 	a->actor.instance = instance ? a->instance : NULL;
+	a->actor.grant_token = a->token[0] ? a->token : NULL;
 	kms_act_as(a->kms, &a->actor);
 }
 
@@ -117,8 +123,10 @@ static int create_grant(struct attachment *a, const char *grantee, struct err *e
 		return err_set(err, ENOMEM, "out of memory");
 	act(a, false, false);
 	r = kms_create_grant(a->kms, &request, grant, err);
-	if (r == 0)
+	if (r == 0) {
 		(void)snprintf(a->grant_id, sizeof(a->grant_id), "%s", grant->id); /* as long */
+		(void)snprintf(a->token, sizeof(a->token), "%s", grant->token);	   /* as long */
+	}
 	free(grant);
 	return r;
 }

@@ -16,6 +16,8 @@
 #ifndef FS_ATTACHMENT_H
 #define FS_ATTACHMENT_H
 
+#include <stdbool.h>
+
 struct attachment;
 struct err;
 struct kms;
@@ -25,6 +27,9 @@ struct volume_header;
 #define ATTACHMENT_FILE "grant.json"
 #define ATTACHMENT_RDS_PAIR                                                                        \
 	"aws:rds:db-id" /* in the encryption context: it is a database's volume */
+
+/* Whether it is a database's volume. */
+bool attachment_is_rds(const struct volume_header *header);
 
 /*
  * Attach the volume in @dir_fd and unwrap its data key (volume_unwrap()); all borrowed but the key. From then

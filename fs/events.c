@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "err.h"
 #include "kms_json.h"
+#include "notification.h"
 #include "say.h"
 #include "secret.h"
 
@@ -84,6 +85,21 @@ static int set_rds(struct kms_json *obj, const struct events *e, const char *id)
 	return 0;
 }
 
+/* As AWS tells it, beside our own words. */
+static int set_notification(struct kms_json *obj, const struct events *e, const struct event *event)
+{
+	const struct notification n = {
+		.volume_id = e->volume_id,
+		.key_arn = event->failed_key,
+		.cause = event->err->aws_message,
+		.seconds = (int64_t)(clock_wall_ms() / 1000),
+	};
+
+	struct kms_json *v = notification_attach_failed(&n);
+
+	return v ? kms_json_set(obj, "notification", v) : 0; /* our own words will do */
+}
+
 /* The line for @event, with its newline; the caller frees. NULL: out of memory. */
 static char *make_line(const struct events *e, const struct event *event)
 {
@@ -102,6 +118,8 @@ static char *make_line(const struct events *e, const struct event *event)
 	if (event->err)
 		r |= set_if(obj, "kms_error", event->err->code) |
 		     set_if(obj, "kms_request_id", event->err->request_id);
+	if (event->failed_key && event->err)
+		r |= set_notification(obj, e, event);
 	text = r ? NULL : kms_json_text(obj);
 	if (!text)
 		return NULL;

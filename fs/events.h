@@ -25,8 +25,9 @@ struct event {
 	const char *result;
 	const char *from, *to;
 	const char *reason;
-	const struct err *err; /* code and request id of AWS, where it has them */
-	const char *rds_event; /* "RDS-EVENT-0418", and then its text for this volume follows */
+	const struct err *err;	/* code and request id of AWS, where it has them */
+	const char *rds_event;	/* "RDS-EVENT-0418", and then its text for this volume follows */
+	const char *failed_key; /* key that kept an EBS volume from being attached; @err says why */
 };
 
 /* For the volume @volume_id in the directory @dir_fd (the caller's, to stay open). NULL: no memory */

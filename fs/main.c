@@ -378,6 +378,19 @@ static void end_outage(struct mounted *m)
 		say_warning("outage.json: cannot be removed: %s", strerror(-r));
 }
 
+/* A refusal of KMS is told as AWS tells it; a database's volume has its own events. */
+static void tell_failed_attach(struct mounted *m, const struct err *err)
+{
+	bool ebs = !attachment_is_rds(m->header);
+
+	if (err->num == EKEYREJECTED || err->num == ENOKEY)
+		events_add(m->events,
+			   &(struct event){.name = "attach-failed",
+					   .reason = err->msg,
+					   .err = err,
+					   .failed_key = ebs ? m->header->key_arn : NULL});
+}
+
 /* Mount, tell @ready, serve until the end. */
 static int serve(struct mounted *m, void (*ready)(void *arg), void *arg, struct err *err)
 {
@@ -387,8 +400,8 @@ static int serve(struct mounted *m, void (*ready)(void *arg), void *arg, struct 
 	daemon_harden();
 	daemon_raise_limits();
 	r = open_volume(m, err);
-	if (r == 0)
-		r = open_store(m, err);
+	if (r == 0 && (r = open_store(m, err)) < 0)
+		tell_failed_attach(m, err);
 	if (r == 0)
 		r = mount_it(m, err);
 	if (r == 0) {

@@ -202,6 +202,19 @@ static __attribute__((noinline)) void wipe_dead_stack(void)
 	OPENSSL_cleanse(below, sizeof(below));
 }
 
+static void put_grant_token(struct request *q, const char *token)
+{
+	struct kms_json *list;
+
+	if (!token || q->r < 0)
+		return;
+	list = kms_json_new_array();
+	if (!list)
+		return done(q, -ENOMEM);
+	done(q, kms_json_add_str(list, token));
+	done(q, kms_json_set(q->obj, "GrantTokens", list));
+}
+
 int kms_decrypt(struct kms *kms, const uint8_t *blob, size_t blob_len,
 		const struct kms_context *context, const char *key_id,
 		struct secret **ret_plaintext, struct err *err)
@@ -214,6 +227,7 @@ int kms_decrypt(struct kms *kms, const uint8_t *blob, size_t blob_len,
 	put_blob(&q, blob, blob_len);
 	put_text(&q, "KeyId", key_id, KMS_KEY_ID_MAX);
 	put_context(&q, q.obj, "EncryptionContext", context);
+	put_grant_token(&q, kms_grant_token(kms));
 	r = send_request(kms, &q, key_id, &answer);
 	if (r < 0)
 		return r;

@@ -107,9 +107,11 @@ void kms_closep(struct kms **kms);
  * zero: the caller. Texts are borrowed until the next kms_act_as() or kms_close().
  */
 struct kms_actor {
-	const char *service;  /* "ec2", "rds"; NULL: no service, the caller itself */
-	bool own;	      /* in the service's own name; else for the caller */
-	const char *instance; /* own only: by the identity of this instance; NULL: the service */
+	const char *service;	 /* "ec2", "rds"; NULL: no service, the caller itself */
+	bool own;		 /* in the service's own name; else for the caller */
+	const char *instance;	 /* own only: by the identity of this instance; NULL: the service */
+	const char *grant_token; /* own only: goes along with Decrypt, so that a new grant counts at
+				    once; NULL: none */
 };
 
 /*

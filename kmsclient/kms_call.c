@@ -467,6 +467,16 @@ void kms_act_as(struct kms *kms, const struct kms_actor *actor)
 	(void)pthread_mutex_unlock(&kms->lock);
 }
 
+const char *kms_grant_token(struct kms *kms)
+{
+	const char *token;
+
+	(void)pthread_mutex_lock(&kms->lock);
+	token = kms->actor.own ? kms->actor.grant_token : NULL;
+	(void)pthread_mutex_unlock(&kms->lock);
+	return token;
+}
+
 void kms_hurry(struct kms *kms, unsigned timeout_ms)
 {
 	(void)pthread_mutex_lock(&kms->lock);

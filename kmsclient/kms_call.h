@@ -15,6 +15,9 @@ struct kms_operation {
 	bool no_answer; /* success has an empty body */
 };
 
+/* The grant token of whom the client acts as; NULL: none. */
+const char *kms_grant_token(struct kms *kms);
+
 /*
  * Sign, send, retry, sort. @key_id (NULL: none) is for the sentence, and gives the region when
  * nothing else does. *@ret_answer is the caller's; not touched for an operation without an answer.

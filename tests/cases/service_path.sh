@@ -72,6 +72,9 @@ later release D
 
 is 'a user who may not create grants cannot attach it' "$(said as test "$KMSVOL" mount V D)" \
 	"3 kmsvol: volume '$DIR/V': ${NOT_STARTED}cannot unwrap data key: KMS refused CreateGrant with key $KEY: AccessDeniedException: $(may_not CreateGrant)"
+is 'events.jsonl has it as EventBridge would deliver it' \
+	"$(jq -c 'select(.event == "attach-failed") | .notification | [.source, ."detail-type", .resources, .detail]' V/events.jsonl)" \
+	'["aws.ec2","EBS Volume Notification",["arn:aws:ec2:us-east-1:'$ACCOUNT':volume/'$VOL'","'$KEY'"],{"event":"attachVolume","result":"failed","cause":"'"$(may_not CreateGrant)"'","request-id":""}]'
 EVENT=$(text cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=CreateGrant \
 	--query 'Events[0].CloudTrailEvent')
 is 'the event history shows whose call was refused, and through whom' \
@@ -140,6 +143,7 @@ put ''
 aws kms disable-key --key-id "$KEY"
 is 'a disabled key' "$(said "$KMSVOL" mount V D)" \
 	"3 kmsvol: volume '$DIR/V': ${NOT_STARTED}cannot unwrap data key: KMS refused CreateGrant with key $KEY: DisabledException: $KEY is disabled."
+is 'its cause, as EBS tells it' "$(jq -r 'select(.event == "attach-failed") | .notification.detail.cause' V/events.jsonl | tail -n 1)" "$KEY is disabled."
 aws kms enable-key --key-id "$KEY"
 
 # --- keys that AWS manages

@@ -128,6 +128,12 @@ int attachment_begin(const struct volume_header *header, int dir_fd, struct kms 
 	return volume_unwrap(header, kms, ret_key, err);
 }
 
+bool attachment_is_rds(const struct volume_header *header)
+{
+	(void)header;
+	return false;
+}
+
 void attachment_end(struct attachment *attachment)
 {
 	(void)attachment;

@@ -225,8 +225,10 @@ static void a_call_for_the_caller_carries_a_proof(void **state)
 
 static void a_services_own_call_is_signed_by_the_service(void **state)
 {
-	const struct kms_actor actor = {
-		.service = "ec2", .own = true, .instance = "i-0123456789abcdef0"};
+	const struct kms_actor actor = {.service = "ec2",
+					.own = true,
+					.instance = "i-0123456789abcdef0",
+					.grant_token = "AQpAM2Rh"};
 	char value[512];
 	struct secret *plain = NULL;
 	struct fake_request q;
@@ -243,6 +245,7 @@ static void a_services_own_call_is_signed_by_the_service(void **state)
 	assert_int_equal(kms_fixture_decrypt(&plain, &err), 0);
 	secret_free(plain);
 	q = fake_http_request(kms_fixture_server, 1);
+	assert_non_null(strstr(q.body, "\"GrantTokens\":[\"AQpAM2Rh\"]"));
 	assert_true(fake_http_header(q.head, SERVICE_ACCOUNT_HEADER, value, sizeof(value)));
 	assert_string_equal(value, "111122223333");
 	assert_true(fake_http_header(q.head, SERVICE_INSTANCE_HEADER, value, sizeof(value)));
