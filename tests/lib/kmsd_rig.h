@@ -53,7 +53,7 @@ RIG_FN void rig_open(struct rig *f)
 	assert_true(f->dir_fd >= 0);
 	if (store_open(f->dir, f->dir_fd, &f->kmsd.store, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_int_equal(audit_open(f->dir_fd, &f->kmsd.audit, &err), 0);
+	assert_int_equal(audit_open(f->dir_fd, 0, &f->kmsd.audit, &err), 0);
 	assert_int_equal(keyring_new(f->kmsd.store, &f->kmsd.ring, &err), 0);
 	assert_int_equal(callers_new(f->kmsd.store, &f->kmsd.callers, &err), 0);
 	assert_int_equal(

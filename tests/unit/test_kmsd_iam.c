@@ -325,6 +325,7 @@ static void trail(struct fixture *f, unsigned from, unsigned count, const char *
 			"\"accessKeyId\":"
 			"\"AKIA%u\"},\"eventTime\":\"2023-11-14T22:13:%02uZ\",\"eventSource\":"
 			"\"kms.amazonaws.com\",\"eventName\":\"E%u\",\"eventID\":\"id-%u\","
+			"\"recipientAccountId\":\"" ACCOUNT "\",\"awsRegion\":\"eu-west-1\","
 			"\"readOnly\":"
 			"%s,\"resources\":[{\"type\":\"T\",\"ARN\":\"arn-%u\"}]}%s",
 			i % 3, i % 5, i % 60, i % 2, i, i % 4 ? "true" : "false", i % 7, end);
@@ -354,6 +355,8 @@ static unsigned lookup(struct events *ev, enum events_attribute a, const char *v
 {
 	struct events_query q = {.attribute = a,
 				 .value = value,
+				 .account = ACCOUNT,
+				 .region = "eu-west-1",
 				 .from = 0,
 				 .to = INT64_C(1) << 40,
 				 .behind = behind,
@@ -447,6 +450,65 @@ static void history_goes_on_where_it_was_and_passes_torn_lines(void **state)
 	free(s);
 }
 
+static void history_goes_on_over_full_files(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *s = calloc(1, sizeof(*s));
+	struct events *ev = NULL;
+	struct err err = {0};
+
+	trail(f, 0, 10, "\n");
+	assert_int_equal(events_open(f->dir, f->dir_fd, &ev, &err), 0);
+	assert_int_equal(lookup(ev, EVENTS_ANY, NULL, 100, EVENTS_START, s), 10);
+	trail(f, 10, 5, "\n"); /* what was written last before it was full */
+	assert_int_equal(renameat(f->dir_fd, "audit.jsonl", f->dir_fd, "audit.1.jsonl"), 0);
+	assert_int_equal(lookup(ev, EVENTS_ANY, NULL, 100, EVENTS_START, s), 15);
+	trail(f, 15, 5, "\n");
+	assert_int_equal(lookup(ev, EVENTS_ANY, NULL, 100, EVENTS_START, s), 20);
+	assert_int_equal(strncmp(s->ids, "id-19 id-18 ", 12), 0);
+	assert_int_equal(lookup(ev, EVENTS_EVENT_ID, "id-7", 100, EVENTS_START, s), 1);
+	events_close(ev);
+	/* While no server runs, one more is full, and the oldest goes. */
+	assert_int_equal(renameat(f->dir_fd, "audit.jsonl", f->dir_fd, "audit.2.jsonl"), 0);
+	assert_int_equal(unlinkat(f->dir_fd, "audit.1.jsonl", 0), 0);
+	trail(f, 20, 5, "\n");
+	assert_int_equal(events_open(f->dir, f->dir_fd, &ev, &err), 0);
+	assert_int_equal(lookup(ev, EVENTS_ANY, NULL, 100, EVENTS_START, s), 10);
+	assert_int_equal(strncmp(s->ids, "id-24 ", 6), 0);
+	events_close(ev);
+	assert_int_equal(unlinkat(f->dir_fd, "events.sqlite", 0), 0);
+	assert_int_equal(events_open(f->dir, f->dir_fd, &ev, &err), 0);
+	assert_int_equal(lookup(ev, EVENTS_ANY, NULL, 100, EVENTS_START, s), 10);
+	events_close(ev);
+	assert_int_equal(unlinkat(f->dir_fd, "audit.2.jsonl", 0), 0);
+	free(s);
+}
+
+static void history_is_of_an_account_and_a_region(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *s = calloc(1, sizeof(*s));
+	struct events *ev = NULL;
+	struct events_query q = {.attribute = EVENTS_ANY,
+				 .to = INT64_C(1) << 40,
+				 .behind = EVENTS_START,
+				 .limit = 100};
+	struct err err = {0};
+
+	trail(f, 0, 3, "\n");
+	assert_int_equal(events_open(f->dir, f->dir_fd, &ev, &err), 0);
+	q.account = ACCOUNT;
+	q.region = "us-east-1";
+	assert_int_equal(events_lookup(ev, &q, see, s, &err), 0);
+	q.account = "444455556666";
+	q.region = "eu-west-1";
+	assert_int_equal(events_lookup(ev, &q, see, s, &err), 0);
+	q.account = ACCOUNT;
+	assert_int_equal(events_lookup(ev, &q, see, s, &err), 3);
+	events_close(ev);
+	free(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -461,6 +523,8 @@ int main(void)
 		TEST(history_is_found_by_every_attribute),
 		TEST(pages_follow_each_other_while_more_comes),
 		TEST(history_goes_on_where_it_was_and_passes_torn_lines),
+		TEST(history_goes_on_over_full_files),
+		TEST(history_is_of_an_account_and_a_region),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -17,48 +17,6 @@
 #include "secret.h"
 #include "service.h"
 
-#define FILE_NAME "audit.jsonl"
-
-struct audit {
-	int fd; /* O_APPEND: one write() is one line, whoever else writes */
-};
-
-static int end_torn_line(int fd)
-{
-	off_t end = lseek(fd, 0, SEEK_END);
-	char last = '\n';
-
-	if (end < 0 || (end > 0 && pread(fd, &last, 1, end - 1) != 1))
-		return -EIO;
-	return last == '\n' || write(fd, "\n", 1) == 1 ? 0 : -errno;
-}
-
-int audit_open(int dir_fd, struct audit **ret_audit, struct err *err)
-{
-	struct audit *audit = calloc(1, sizeof(*audit));
-	int r;
-
-	if (!audit)
-		return err_set(err, ENOMEM, "'" FILE_NAME "'");
-	audit->fd = openat(dir_fd, FILE_NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	r = audit->fd < 0 ? -errno : end_torn_line(audit->fd);
-	if (r < 0) {
-		audit_close(audit);
-		return err_set(err, -r, "'" FILE_NAME "': %s", strerror(-r));
-	}
-	*ret_audit = audit;
-	return 0;
-}
-
-void audit_close(struct audit *audit)
-{
-	if (!audit)
-		return;
-	if (audit->fd >= 0)
-		(void)close(audit->fd); /* each line was checked when it was written */
-	free(audit);
-}
-
 int audit_time(int64_t ms, char ret[AUDIT_TIME_MAX])
 {
 	time_t t = (time_t)(ms / 1000);
@@ -374,24 +332,6 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 	     audit_service_place(rec, call, view->shared_id) |
 	     kms_json_set_str(rec, "eventCategory", "Management");
 	return r ? err_set(err, ENOMEM, "audit record") : 0;
-}
-
-int audit_append(struct audit *audit, const struct kms_json *record, struct err *err)
-{
-	AUTO(freep) char *text = kms_json_text(record);
-	size_t len;
-	ssize_t n;
-
-	if (!text)
-		return err_set(err, ENOMEM, "audit record");
-	len = strlen(text);
-	text[len++] = '\n'; /* in place of the NUL: it is a file's line from here on */
-	n = write(audit->fd, text, len);
-	if (n < 0)
-		return err_set(err, errno, "'" FILE_NAME "': %s", strerror(errno));
-	if ((size_t)n != len)
-		return err_set(err, ENOSPC, "'" FILE_NAME "': record cut short");
-	return 0;
 }
 
 static int append(struct audit *audit, const struct call *call, const struct audit_source *source,

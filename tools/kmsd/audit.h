@@ -23,11 +23,15 @@ struct audit_source {
 	const char *error_message;
 };
 
+#define AUDIT_FILE_MAX (INT64_C(256) << 20) /* bytes; then the file is turned over (linefile.h) */
+#define AUDIT_KEEP     8		    /* full files that stay */
+#define AUDIT_SYNC_S   1
+
 /*
- * Append to "audit.jsonl" in the data directory. A last line that a crash has torn is ended first.
- * The file outlives a kill of the server; it is not synced, so not a loss of power.
+ * Append to "audit.jsonl" in the data directory; @max_bytes 0: AUDIT_FILE_MAX. It outlives a kill of the
+ * server; a loss of power takes what was not synced, AUDIT_SYNC_S seconds about.
  */
-int audit_open(int dir_fd, struct audit **ret_audit, struct err *err);
+int audit_open(int dir_fd, int64_t max_bytes, struct audit **ret_audit, struct err *err);
 void audit_close(struct audit *audit);
 
 /*

@@ -40,7 +40,8 @@ struct events_place {
 struct events_query {
 	enum events_attribute attribute;
 	const char *value;
-	int64_t from, to; /* seconds, both included */
+	const char *account, *region; /* whose events, and where */
+	int64_t from, to;	      /* seconds, both included */
 	struct events_place behind;
 	size_t limit;
 };

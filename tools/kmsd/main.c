@@ -27,6 +27,7 @@
 #define THREADS_MAX	64
 #define DELAY_MAX	86400
 #define CONNECTIONS_MAX 1000000
+#define AUDIT_MIB_MAX	65536
 #define ACCOUNTS_MAX	64
 
 struct settings {
@@ -36,6 +37,7 @@ struct settings {
 	char listen[64]; /* ADDRESS:PORT; cut in two */
 	struct http_config http;
 	bool allow_remote;
+	int64_t audit_bytes;
 	int64_t rotation_delay_ms; /* negative: none was given */
 	int control_port;	   /* negative: none */
 	struct server_setting control[SETTINGS_MAX];
@@ -54,6 +56,7 @@ static const struct {
 	{"request-timeout", "SECONDS", "a request, or an idle connection, may take this long (30)"},
 	{"rotation-delay", "SECONDS", "a rotation on demand takes this long, for tests (120)"},
 	{"threads", "N", "threads that serve (4)"},
+	{"audit-size", "MIB", "a file of the audit trail is full then; 8 full ones are kept (256)"},
 	{"connections", "N", "connections at a time; one more ends the idlest (4096)"},
 	{"allow-remote", NULL, "allow --listen on an address that is not of this machine alone"},
 	{"control-port", "PORT", "where kmsd control is heard, on 127.0.0.1 (any free one)"},
@@ -182,6 +185,10 @@ static int take_option(struct settings *s, const char *name, const char *value)
 		if (!to_number(value, DELAY_MAX, &n))
 			return wrong(name, value, "not a number of seconds from 0 to 86400");
 		s->rotation_delay_ms = (int64_t)n * 1000;
+	} else if (strcmp(name, "audit-size") == 0) {
+		if (!to_number(value, AUDIT_MIB_MAX, &n) || n == 0)
+			return wrong(name, value, "not a number of MiB from 1 to 65536");
+		s->audit_bytes = (int64_t)n << 20;
 	} else if (strcmp(name, "threads") == 0) {
 		if (!to_number(value, THREADS_MAX, &n) || n < 2)
 			return wrong(name, value, "not a number from 2 to 64");
@@ -403,6 +410,7 @@ int main(int argc, char **argv)
 		.region = s.region,
 		.accounts = s.accounts,
 		.account_count = s.account_count ? s.account_count : 1, /* the default's */
+		.audit_bytes = s.audit_bytes,
 		.rotation_delay_ms = s.rotation_delay_ms,
 		.http = s.http,
 		.control_port = s.control_port,

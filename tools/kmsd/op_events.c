@@ -204,7 +204,7 @@ static int check_category(struct call *call, struct err *err)
 
 int op_lookup_events(struct call *call, struct err *err)
 {
-	struct events_query q = {0};
+	struct events_query q = {.account = call->place.account, .region = call->place.region};
 	struct listing l = {.max = RESULTS_MAX};
 	double max = RESULTS_MAX;
 	int r = take_attribute(call, &q, err);
