@@ -116,4 +116,7 @@ is 'the owner another, of a stranger' "$(record $A '.userIdentity | [.type, .acc
 is 'both share an event' "$(record $A .sharedEventID)" "$(record $B .sharedEventID)"
 is 'a denial is only its caller'"'"'s' \
 	"$(jq -c 'select(.eventName == "DescribeKey" and .errorCode == "AccessDenied") | .recipientAccountId' "$KMSD_DIR/audit.jsonl" | sort -u)" "\"$B\""
+accounts_seen() { aws cloudtrail lookup-events "$@" --output json | jq -r '.Events[].CloudTrailEvent | fromjson | .recipientAccountId + " " + .awsRegion' | sort -u; }
+is 'lookup-events shows an account its own events' "$(in_b accounts_seen)" "$B us-east-1"
+is 'of the region that it is asked in' "$(in_a accounts_seen --region eu-west-1)" "$A eu-west-1"
 done_testing
