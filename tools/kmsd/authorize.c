@@ -106,6 +106,7 @@ static int find_grant(const struct call *call, const struct key *key, struct sea
 		.pairs = q->pairs,
 		.pair_count = q->pair_count,
 		.new_grant = q->new_grant,
+		.tokens = &call->tokens,
 	};
 	const char *forms[] = {c->arn, c->kind == CALLER_ROLE ? c->issuer_arn : NULL, NULL};
 	char root[64];

@@ -11,6 +11,8 @@
 #include "keyring.h"
 #include "managed.h"
 #include "kms_json.h"
+#include "lag.h"
+#include "secret.h"
 
 const char *call_text(const struct call *call, const char *name)
 {
@@ -92,7 +94,19 @@ int call_find_key(struct call *call, const char *text, const char *action, struc
 
 int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err)
 {
-	return authorize(call, action, key, err);
+	AUTO(cached_putp) struct key *counts = key ? lag_key(call->kmsd->lag, key) : NULL;
+
+	return authorize(call, action, counts, err);
+}
+
+/* What manages a key, or makes its next version, goes by the present. */
+int call_check_state(const struct call *call, enum key_use use, const struct key *key,
+		     struct err *err)
+{
+	bool lags = use == KEY_USE_CRYPTO || use == KEY_USE_CREATE_GRANT;
+	AUTO(cached_putp) struct key *counts = lag_key(lags ? call->kmsd->lag : NULL, key);
+
+	return keystate_check(use, counts->state, counts->arn, err);
 }
 
 int call_authorize_on(struct call *call, const char *action, const char *resource_arn,

@@ -26,6 +26,7 @@ struct decisions;
 struct err;
 struct events;
 struct keyring;
+struct lag;
 struct kms_json;
 struct service;
 struct throttle;
@@ -42,6 +43,7 @@ struct kmsd {
 	struct calendar *calendar;   /* NULL: real time */
 	struct decisions *decisions; /* NULL: chains of decisions are not kept */
 	const char *service_file;    /* path of the service credential; NULL: nobody is told */
+	struct lag *lag;	     /* NULL: changes count at once */
 	struct throttle *throttle;   /* NULL: none */
 	struct inject *inject;	     /* NULL: no faults */
 };
@@ -87,6 +89,7 @@ struct call {
 	struct key *key;		  /* of op->key_member; counted */
 	enum call_keys same_key;
 
+	struct grant_tokens tokens;  /* that came along */
 	struct inject_effect effect; /* of faults that were asked for */
 
 	/* for the audit record */
@@ -117,6 +120,10 @@ int call_find_key(struct call *call, const char *text, const char *action, struc
 
 /* Ask whether the caller may do @action ("Decrypt") on @key (NULL: on no key), by policy or grant. */
 int call_authorize(struct call *call, const char *action, const struct key *key, struct err *err);
+
+/* Whether the state of @key that counts (lag.h) allows that use of it. */
+int call_check_state(const struct call *call, enum key_use use, const struct key *key,
+		     struct err *err);
 
 /*
  * Grants (call_grant.c). The call's GrantTokens are ours: InvalidGrantTokenException if one is not;

@@ -19,20 +19,21 @@ int call_open_token(struct call *call, const char *token, struct store_token *re
 	return r == -EBADMSG ? fault_set(err, FAULT_INVALID_GRANT_TOKEN, NULL) : r;
 }
 
-/*
- * A grant counts from the moment CreateGrant is answered, so a token opens nothing that is not open;
- * but it must be one, if only of a grant that has ended.
- */
+/* A token may be of a grant that has ended; but it must be ours. */
 int call_check_tokens(struct call *call, struct err *err)
 {
 	const struct kms_json *tokens = kms_json_get(call->input, "GrantTokens");
 	size_t count = tokens ? kms_json_count(tokens) : 0;
-	struct store_token ignored;
+	struct store_token token;
 	int r = 0;
 
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = call_open_token(call, kms_json_string_value(kms_json_at(tokens, i)), &ignored,
+	for (size_t i = 0; i < count && r == 0; i++) {
+		r = call_open_token(call, kms_json_string_value(kms_json_at(tokens, i)), &token,
 				    err);
+		if (r == 0 && call->tokens.count < GRANT_TOKENS_MAX)
+			memcpy(call->tokens.ids[call->tokens.count++], token.grant_id,
+			       sizeof(token.grant_id));
+	}
 	return r;
 }
 

@@ -17,6 +17,7 @@ static const struct {
 	struct kms_json *(*status)(struct control *control);
 } parts[] = {
 	{"clock", control_clock, control_clock_status},
+	{"propagation", control_propagation, control_propagation_status},
 	{"throttle", control_throttle, control_throttle_status},
 	{"fault", control_fault, control_fault_status},
 };
@@ -34,6 +35,10 @@ static const struct {
 	 "offset",
 	 false},
 	{{"clock-speed", "N", "let it go N times as fast as real time"}, "clock", "speed", false},
+	{{"propagation-delay", "DURATION", "states, policies and grants count so much later"},
+	 "propagation",
+	 "delay",
+	 false},
 	{{"throttle", "quotas|off", "refuse what is above AWS's request quotas"},
 	 "throttle",
 	 "mode",

@@ -31,6 +31,8 @@ int control_check_members(const struct kms_json *obj, const char *what, const ch
 /* Each: do what its member of the request says; its member of the status (NULL: out of memory). */
 int control_clock(struct control *control, const struct kms_json *v, struct err *err);
 struct kms_json *control_clock_status(struct control *control);
+int control_propagation(struct control *control, const struct kms_json *v, struct err *err);
+struct kms_json *control_propagation_status(struct control *control);
 int control_throttle(struct control *control, const struct kms_json *v, struct err *err);
 struct kms_json *control_throttle_status(struct control *control);
 int control_fault(struct control *control, const struct kms_json *v, struct err *err);

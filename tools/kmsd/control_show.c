@@ -35,6 +35,17 @@ static void show_clock(const struct kms_json *v)
 		       *offset == '-' ? "behind" : "ahead of", speed);
 }
 
+static void show_propagation(const struct kms_json *v)
+{
+	char length[CONTROL_TEXT_MAX];
+
+	control_duration_text((int64_t)number(v, "delay_ms"), length);
+	if (number(v, "delay_ms") > 0)
+		printf("propagation  %s, %.0f changes under way\n", length, number(v, "under_way"));
+	else
+		printf("propagation  at once\n");
+}
+
 static void show_throttle(const struct kms_json *v)
 {
 	if (strcmp(text(v, "mode"), "off") == 0)
@@ -82,6 +93,7 @@ static const struct {
 	void (*show)(const struct kms_json *v);
 } parts[] = {
 	{"clock", show_clock},
+	{"propagation", show_propagation},
 	{"throttle", show_throttle},
 	{"fault", show_faults},
 };

@@ -136,7 +136,7 @@ static int prepare_key(struct call *call, struct err *err)
 		return 0;
 	r = call_find_key(call, call_text(call, member), call->op->name, &call->key, err);
 	r = r ? r : call_authorize(call, call->op->name, call->key, err);
-	return r ? r : keystate_check(call->op->use, call->key->state, call->key->arn, err);
+	return r ? r : call_check_state(call, call->op->use, call->key, err);
 }
 
 /* For GetKeyLastUsage: a cryptographic operation that succeeded. */

@@ -97,11 +97,20 @@ bool grant_means(const char *principal, const char *id, const struct grant_calle
 
 /* --- decisions --- */
 
+#define GRANT_TOKENS_MAX 10 /* of a request */
+
+/* The grants whose tokens came along with a request. */
+struct grant_tokens {
+	size_t count;
+	char ids[GRANT_TOKENS_MAX][GRANT_ID_LEN + 1];
+};
+
 struct grant_request {
 	uint32_t operation;		 /* one bit */
 	const struct policy_pair *pairs; /* its encryption context, sorted */
 	size_t pair_count;
 	const struct policy_permit *new_grant; /* what a CreateGrant asks for; else NULL */
+	const struct grant_tokens *tokens;     /* what came along; NULL: none */
 };
 
 /* Its retiring principal, the grantee if it may RetireGrant, the root user of who issued it. */

@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "err.h"
 #include "fault.h"
+#include "lag.h"
 #include "secret.h"
 
 #define LISTS_MAX 65536 /* in memory */
@@ -18,6 +19,7 @@
 struct grants {
 	struct store *store;
 	struct cache *lists;
+	struct lag *lag;	/* fixed once requests are served; NULL: none */
 	pthread_mutex_t making; /* held over "is there one of that name" and the insertion */
 };
 
@@ -212,10 +214,29 @@ static bool without_constraint(uint32_t operation)
 	       operation == policy_grant_operation("RetireGrant");
 }
 
-int grants_each(struct grants *grants, const struct key *key, const char *grantee,
-		const struct grant_request *request, int (*fn)(struct grant *grant, void *arg),
-		void *arg, struct err *err)
+struct visitor {
+	struct lag *lag;
+	const struct grant_tokens *tokens;
+	int (*fn)(struct grant *grant, void *arg);
+	void *arg;
+};
+
+/* A grant that has not spread yet counts for who brings its token. */
+static int visit_counting(struct grant *grant, void *arg)
 {
+	const struct visitor *v = arg;
+	bool counts = lag_grant_counts(v->lag, grant->id);
+
+	for (size_t i = 0; !counts && v->tokens && i < v->tokens->count; i++)
+		counts = strcmp(v->tokens->ids[i], grant->id) == 0;
+	return counts ? v->fn(grant, v->arg) : 0;
+}
+
+static int each_there(struct grants *grants, const struct key *key, const char *grantee,
+		      const struct grant_request *request, struct visitor *v, struct err *err)
+{
+	int (*fn)(struct grant * grant, void *arg) = visit_counting;
+	void *arg = v;
 	struct store_grant_query query = {
 		.filter = STORE_GRANTS_OF_GRANTEE,
 		.place = {key->account, key->region},
@@ -239,6 +260,18 @@ int grants_each(struct grants *grants, const struct key *key, const char *grante
 	return visit_slots(grants, &query, request->pairs, request->pair_count, fn, arg, err);
 }
 
+int grants_each(struct grants *grants, const struct key *key, const char *grantee,
+		const struct grant_request *request, int (*fn)(struct grant *grant, void *arg),
+		void *arg, struct err *err)
+{
+	struct visitor v = {grants->lag, request->tokens, fn, arg};
+	int r = each_there(grants, key, grantee, request, &v, err);
+
+	if (r == 0)
+		r = lag_each_ended(grants->lag, key->id, grantee, visit_counting, &v);
+	return r;
+}
+
 /* --- changes --- */
 
 static void forget_list(struct grants *grants, const struct grant *g, int64_t slot)
@@ -256,6 +289,11 @@ static void forget_lists_of(struct grants *grants, const struct grant *g)
 	for (uint32_t bit = 1; bit <= g->permit.operations; bit <<= 1)
 		if ((g->permit.operations & bit) && without_constraint(bit))
 			forget_list(grants, g, slot_of_operation(bit));
+}
+
+void grants_set_lag(struct grants *grants, struct lag *lag)
+{
+	grants->lag = lag;
 }
 
 void grants_forget(struct grants *grants)
@@ -303,6 +341,7 @@ static int create_locked(struct grants *grants, const struct key *key, const str
 	if (!g)
 		return err_set(err, ENOMEM, "grant");
 	bytes_to_hex(id, sizeof(id), g->id);
+	lag_grant_made(grants->lag, g->id);
 	r = store_create_grant(grants->store, g, GRANTS_PER_KEY, err);
 	forget_lists_of(grants, g); /* after a failure too: it may have been written */
 	if (r < 0) {
@@ -330,7 +369,10 @@ int grants_create(struct grants *grants, const struct key *key, const struct gra
 
 int grants_delete(struct grants *grants, const struct grant *grant, struct err *err)
 {
-	int r = store_delete_grant(grants->store, grant, err);
+	int r;
+
+	lag_grant_ends(grants->lag, grant);
+	r = store_delete_grant(grants->store, grant, err);
 
 	forget_lists_of(grants, grant); /* after a failure too: it may have been written */
 	return r;

@@ -13,6 +13,7 @@
 
 struct err;
 struct grants;
+struct lag;
 
 #define GRANTS_PER_KEY 50000
 
@@ -30,11 +31,14 @@ int grants_create(struct grants *grants, const struct key *key, const struct gra
 /* -ENOENT: it is not there any more. */
 int grants_delete(struct grants *grants, const struct grant *grant, struct err *err);
 
+/* Tell @lag (borrowed) what is made and ended, and ask it what counts. Before requests are served. */
+void grants_set_lag(struct grants *grants, struct lag *lag);
+
 /* Forget what is in memory: keys were destroyed. */
 void grants_forget(struct grants *grants);
 
 /*
- * Call @fn with the grants of @key to @grantee that may allow @request, until it returns nonzero,
+ * Call @fn with the grants of @key to @grantee that count and may allow @request, until it returns nonzero,
  * which is then returned; else 0. None that would reach the caller (policy_grant_reach()) is left out; it
  * is still to be asked. @fn may count and keep a grant; it must not come back here or to the store.
  *

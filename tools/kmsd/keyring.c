@@ -10,6 +10,7 @@
 #include "err.h"
 #include "fault.h"
 #include "grants.h"
+#include "lag.h"
 #include "policy.h"
 #include "policy_bound.h"
 #include "secret.h"
@@ -27,6 +28,7 @@ struct keyring {
 	struct grants *grants;
 	struct usage *usage;
 	int64_t rotation_delay_ms;	  /* fixed once requests are served */
+	struct lag *lag;		  /* the same; NULL: none */
 	struct keyring_observer observer; /* the same */
 };
 
@@ -262,7 +264,10 @@ int keyring_material(struct keyring *ring, const uint8_t id[CIPHERTEXT_MATERIAL_
 int keyring_set_state(struct keyring *ring, const struct key *key, enum key_state to,
 		      int64_t deletion_ms, struct err *err)
 {
-	int r = store_set_state(ring->store, key, to, deletion_ms, err);
+	int r;
+
+	lag_key_changes(ring->lag, (struct key *)key); /* it is counted, and not changed */
+	r = store_set_state(ring->store, key, to, deletion_ms, err);
 
 	forget(ring, key); /* after a failure too: it may have been written */
 	return r;
@@ -271,7 +276,10 @@ int keyring_set_state(struct keyring *ring, const struct key *key, enum key_stat
 int keyring_set_policy(struct keyring *ring, const struct key *key, const char *policy,
 		       const char *ids, struct err *err)
 {
-	int r = store_set_policy(ring->store, key, policy, ids, err);
+	int r;
+
+	lag_key_changes(ring->lag, (struct key *)key); /* as above */
+	r = store_set_policy(ring->store, key, policy, ids, err);
 
 	forget(ring, key); /* after a failure too, as above */
 	return r;
@@ -293,6 +301,12 @@ int keyring_set_description(struct keyring *ring, const struct key *key, const c
 
 	forget(ring, key); /* as above */
 	return r;
+}
+
+void keyring_set_lag(struct keyring *ring, struct lag *lag)
+{
+	ring->lag = lag;
+	grants_set_lag(ring->grants, lag);
 }
 
 void keyring_set_rotation_delay(struct keyring *ring, int64_t delay_ms)

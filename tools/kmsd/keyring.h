@@ -12,6 +12,7 @@
 
 struct grants;
 struct keyring;
+struct lag;
 struct usage;
 
 /* @store is borrowed. */
@@ -54,6 +55,9 @@ struct keyring_observer {
 
 /* From now on; before requests are served. The functions must not come back to the ring. */
 void keyring_observe(struct keyring *ring, const struct keyring_observer *observer);
+
+/* Tell @lag (borrowed) of changes of states, policies and grants. Before requests are served. */
+void keyring_set_lag(struct keyring *ring, struct lag *lag);
 
 /* How long a rotation on demand takes; 2 minutes when this is not called. Before requests are served. */
 void keyring_set_rotation_delay(struct keyring *ring, int64_t delay_ms);

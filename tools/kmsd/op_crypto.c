@@ -164,7 +164,7 @@ static int check_use(struct call *call, const struct opening *o, const struct ke
 
 	note_same_key(call, key);
 	r = call_authorize(call, o->action, key, err);
-	r = r ? r : keystate_check(KEY_USE_CRYPTO, key->state, key->arn, err);
+	r = r ? r : call_check_state(call, KEY_USE_CRYPTO, key, err);
 	return r ? r : check_algorithm(call, o->algorithm_member, key, err);
 }
 
@@ -231,7 +231,7 @@ static int re_encrypt_to(struct call *call, const struct key *to, const struct b
 {
 	int r = call_authorize(call, "ReEncryptTo", to, err);
 
-	r = r ? r : keystate_check(KEY_USE_CRYPTO, to->state, to->arn, err);
+	r = r ? r : call_check_state(call, KEY_USE_CRYPTO, to, err);
 	r = r ? r : check_algorithm(call, "DestinationEncryptionAlgorithm", to, err);
 	r = r ? r : call_dry_run(call, err);
 	return r ? r

@@ -21,6 +21,7 @@
 #include "forward.h"
 #include "key_events.h"
 #include "keyring.h"
+#include "lag.h"
 #include "secret.h"
 #include "service_proof.h"
 #include "throttle.h"
@@ -147,6 +148,9 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	if (r == 0)
 		key_events_watch(k->ring, k->audit);
 	r = r ? r : callers_new(k->store, &k->callers, err);
+	r = r ? r : lag_new(calendar_monotonic_ms, &k->lag, err);
+	if (r == 0)
+		keyring_set_lag(k->ring, k->lag);
 	r = r ? r : throttle_new(&k->throttle, err);
 	r = r ? r : ids_random(&seed, sizeof(seed), false, err);
 	r = r ? r : inject_new(seed, &k->inject, err);
@@ -192,6 +196,7 @@ void server_stop(struct server *server)
 	decisions_close(server->kmsd.decisions);
 	audit_close(server->kmsd.audit);
 	store_close(server->kmsd.store);
+	lag_free(server->kmsd.lag);
 	inject_free(server->kmsd.inject);
 	throttle_free(server->kmsd.throttle);
 	calendar_close(server->kmsd.calendar);
