@@ -173,8 +173,10 @@ static void retire_left(struct attachment *a)
 	AUTO(freep) char *text = NULL;
 	const char *key_arn, *grant_id;
 	struct err err = {0};
-	int r = textfile_read(a->dir_fd, ATTACHMENT_FILE, FILE_MAX, &text);
+	int r = -ENOENT;
 
+	if (a->dir_fd >= 0)
+		r = textfile_read(a->dir_fd, ATTACHMENT_FILE, FILE_MAX, &text);
 	if (r == -ENOENT)
 		return;
 	if (r == 0)
@@ -219,7 +221,7 @@ static int attach_ebs(struct attachment *a, struct secret **ret_key, struct err 
 	r = create_grant(a, identity, err);
 	if (r < 0)
 		return err_prefix(err, "cannot unwrap data key");
-	if (note_grant(a, err) < 0)
+	if (a->dir_fd >= 0 && note_grant(a, err) < 0)
 		say_warning(
 			"if this daemon is killed, grant %s will have to be revoked by hand: %s",
 			a->grant_id, err->msg);
@@ -284,6 +286,7 @@ void attachment_end(struct attachment *attachment)
 			say_warning("the grant of this attachment is not retired; the next mount "
 				    "will do it: %s",
 				    err.msg);
+		kms_hurry(a->kms, 0);
 	}
 	kms_act_as(a->kms, NULL);
 	free(a);

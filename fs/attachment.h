@@ -32,7 +32,8 @@ struct volume_header;
 bool attachment_is_rds(const struct volume_header *header);
 
 /*
- * Attach the volume in @dir_fd and unwrap its data key (volume_unwrap()); all borrowed but the key. From then
+ * Attach the volume in @dir_fd (-1: its grant is noted nowhere; for a moment) and unwrap its data key
+ * (volume_unwrap()); all borrowed but the key. From then
  * on @kms is asked as the service. A refusal begins with AWS's words for a volume that cannot be
  * attached. On failure nothing is left attached.
  */

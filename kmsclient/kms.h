@@ -126,7 +126,7 @@ const char *kms_account(const struct kms *kms);
 /* Calls from now on are made so; @actor NULL: by the caller. Not while another thread calls. */
 void kms_act_as(struct kms *kms, const struct kms_actor *actor);
 
-/* From now on each call is one try of at most @timeout_ms: what is left is not worth waiting for. */
+/* From now on each call is one try of at most @timeout_ms: it is not worth waiting for. 0: as before. */
 void kms_hurry(struct kms *kms, unsigned timeout_ms);
 
 /* The endpoint URL and region in use, "" while not known; the client's, until kms_close(). */

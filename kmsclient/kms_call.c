@@ -42,8 +42,9 @@ struct kms {
 	struct kms_service *service; /* guarded by lock; NULL: not asked yet, or there is none */
 	bool service_known;	     /* guarded by lock */
 	struct kms_actor actor;	     /* guarded by lock */
-	unsigned timeout_ms;	     /* guarded by lock */
-	unsigned tries;		     /* guarded by lock */
+	unsigned hurry_ms;	     /* guarded by lock; one try of that long; 0: as below */
+	unsigned timeout_ms;	     /* fixed at open */
+	unsigned tries;		     /* fixed at open */
 	unsigned backoff_ms;	     /* fixed at open */
 };
 
@@ -280,7 +281,7 @@ static int try_once(struct call *call, struct kms_json **ret_answer, struct err 
 		.url = call->url,
 		.body = call->body,
 		.body_len = strlen(call->body),
-		.timeout_ms = kms->timeout_ms,
+		.timeout_ms = kms->hurry_ms ? kms->hurry_ms : kms->timeout_ms,
 		.region = kms->region,
 		.service = "kms",
 		.ca_file = kms->ca_file,
@@ -356,7 +357,7 @@ static bool again(struct call *call, unsigned tries, bool *renewed, unsigned *re
 		*renewed = true;
 		return creds_renew(kms->creds, call->fault.now, &renew_err) > 0;
 	}
-	if (!call->cure.retry || tries >= kms->tries)
+	if (!call->cure.retry || kms->hurry_ms || tries >= kms->tries)
 		return false;
 	taken = kms_retry_take(&kms->retry, call->cure.was_timeout);
 	if (!taken) {
@@ -480,7 +481,6 @@ const char *kms_grant_token(struct kms *kms)
 void kms_hurry(struct kms *kms, unsigned timeout_ms)
 {
 	(void)pthread_mutex_lock(&kms->lock);
-	kms->timeout_ms = timeout_ms;
-	kms->tries = 1;
+	kms->hurry_ms = timeout_ms;
 	(void)pthread_mutex_unlock(&kms->lock);
 }

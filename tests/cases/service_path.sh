@@ -32,11 +32,11 @@ grantees() { # KEY
 	text kms list-grants --key-id "$1" --query 'Grants[].GranteePrincipal'
 }
 
-# calls N: the last N calls of KMS, who made them and what came of it.
+# calls N: the last N calls of KMS, who made them and what came of it; checks that repeat are one.
 calls() {
 	jq -r 'select(.eventSource == "kms.amazonaws.com" and .eventName != "ListGrants") |
 		[.eventName, .userIdentity.type, .userIdentity.invokedBy // "-", .errorCode // "-"] | join(" ")' \
-		"$KMSD_DIR/audit.jsonl" | tail -n "$1" | paste -sd ,
+		"$KMSD_DIR/audit.jsonl" | uniq | tail -n "$1" | paste -sd ,
 }
 
 # The first line of what COMMAND says on stderr, and its exit code.
