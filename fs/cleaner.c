@@ -388,6 +388,10 @@ int cleaner_clean_all(struct cleaner *cleaner, struct err *err)
 	pthread_mutex_unlock(&c->step_lock);
 	for (unsigned i = 0; r == 0 && i < CHECKPOINTS; i++)
 		r = store_checkpoint(c->store, err);
+	if (r == 0) {
+		(void)segment_drop_recycled(c->store->table); /* how many does not matter */
+		log_trim(c->store->log);
+	}
 	return r;
 }
 

@@ -121,10 +121,12 @@ static void *work(void *arg)
 
 		if (what < 17)
 			do_write(w);
-		else if (what < 19 || w->number)
+		else if (what < 19 || w->number > 1)
 			do_flush(w);
-		else
+		else if (w->number == 0)
 			(void)store_checkpoint(w->world->store, &err); /* no power, perhaps */
+		else
+			(void)store_clean(w->world->store, &err); /* as above */
 	}
 	return NULL;
 }

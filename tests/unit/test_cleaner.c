@@ -1,0 +1,480 @@
+/*
+ * Cleaning: what is moved is what was there, whoever writes meanwhile, wherever it is cut off, whatever the
+ * disk refuses; what is damaged or shared is left alone; what is free is given back.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "err.h"
+#include "history.h"
+#include "memdisk.h"
+#include "secret.h"
+#include "store.h"
+
+#define BS   4096u
+#define MIB  (1u << 20)
+#define SIZE (6 * MIB)
+
+static const struct store_geometry geometry = {.size_bytes = SIZE,
+					       .block_size = BS,
+					       .cipher = BLOCKCRYPT_AES_256_GCM,
+					       .segment_size = 4 * MIB,
+					       .volume_id = "vol-cleaner"};
+
+struct fixture {
+	struct secret *key;
+	struct memdisk *disk;
+	struct store *store;
+	struct history *history;
+	uint8_t *bytes;
+};
+
+static void must(int r, const struct err *err)
+{
+	if (r < 0)
+		fail_msg("%s (%d)", err->msg, r);
+}
+
+static void open_store(struct fixture *f)
+{
+	struct err err;
+
+	must(store_open_on(memdisk_disk(f->disk), &geometry, f->key, false, &f->store, &err), &err);
+}
+
+static void fixture_begin(struct fixture *f, uint64_t seed)
+{
+	struct err err;
+
+	f->key = history_key();
+	f->disk = memdisk_new();
+	f->history = history_new(SIZE, BS, seed);
+	f->bytes = malloc(SIZE);
+	must(store_create_on(memdisk_disk(f->disk), &geometry, f->key, &err), &err);
+	open_store(f);
+}
+
+static void fixture_end(struct fixture *f)
+{
+	struct err err;
+
+	(void)store_close(f->store, &err); /* the disk may be in any state */
+	memdisk_free(f->disk);
+	history_free(f->history);
+	secret_free(f->key);
+	free(f->bytes);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	fixture_begin(f, history_seed());
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	fixture_end(*state);
+	free(*state);
+	return 0;
+}
+
+/* The process ends here; its store is opened on what @after has. */
+static void go_on_with(struct fixture *f, struct memdisk *after)
+{
+	struct err err;
+
+	memdisk_power_off_at(f->disk, 0);
+	(void)store_close(f->store, &err); /* there is no power */
+	memdisk_free(f->disk);
+	f->disk = after;
+	open_store(f);
+}
+
+static void check_all(struct fixture *f, const char *when)
+{
+	struct err err;
+
+	must(history_read_all(f->history, f->store, f->bytes, &err), &err);
+	if (!history_is_last(f->history, 0, f->bytes, SIZE))
+		fail_msg("%s: the volume is not what was written", when);
+}
+
+/* Fill the volume, then overwrite and discard here and there, so that segments are half dead. */
+static void make_half_dead(struct fixture *f, uint64_t seed)
+{
+	struct err err;
+
+	for (uint64_t off = 0; off < SIZE; off += MIB)
+		must(history_write(f->history, f->store, off, MIB, &err), &err);
+	for (unsigned i = 0; i < 120; i++) {
+		uint64_t off = history_random(&seed) % (SIZE / BS - 8) * BS;
+
+		if (i % 16 == 15)
+			must(history_discard(f->history, f->store, off, 5 * BS, &err), &err);
+		else
+			must(history_write(f->history, f->store, off, (1 + i % 3) * BS, &err),
+			     &err);
+	}
+	must(history_flush(f->history, f->store, &err), &err);
+}
+
+static struct store_stats stats_of(struct fixture *f)
+{
+	struct store_stats stats;
+
+	store_stats(f->store, &stats);
+	return stats;
+}
+
+static void cleaning_changes_nothing_and_gives_space_back(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stats before, after;
+	struct err err;
+
+	make_half_dead(f, 1);
+	before = stats_of(f);
+	must(store_clean(f->store, &err), &err);
+	after = stats_of(f);
+	assert_true(after.moved_bytes > 0);
+	assert_true(after.dead_bytes < before.dead_bytes);
+	assert_int_equal(after.mapped_bytes, before.mapped_bytes);
+	check_all(f, "cleaned");
+	go_on_with(f, memdisk_kill(f->disk));
+	check_all(f, "cleaned and killed");
+}
+
+/* What was written at random stands in order afterwards: fewer records than blocks. */
+static void neighbours_become_one_record(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stats stats;
+	struct err err;
+
+	for (uint64_t b = 0; b < 512; b++) /* every block, in an order that has no neighbours */
+		must(history_write(f->history, f->store, b * 37 % 512 * BS, BS, &err), &err);
+	must(store_clean(f->store, &err), &err);
+	stats = stats_of(f);
+	assert_true(stats.moved_bytes < 512 * (BS + 16) + 512 / 16 * 48);
+	check_all(f, "cleaned");
+}
+
+/* Cleaning is cut off at each change of the disk in turn: nothing flushed is lost or brought back. */
+static void power_may_go_at_every_operation_of_cleaning(void **state)
+{
+	unsigned step = history_env("CLEAN_STEP", 1, 7);
+	bool past_end = false;
+
+	(void)state;
+	for (uint64_t at = 1; !past_end; at += step) {
+		struct fixture f = {0};
+		struct err err;
+
+		fixture_begin(&f, at);
+		make_half_dead(&f, at);
+		memdisk_power_off_at(f.disk, at);
+		(void)store_clean(f.store, &err); /* as far as it gets */
+		past_end = !memdisk_is_off(f.disk);
+		go_on_with(&f, memdisk_crash(f.disk, at));
+		check_all(&f, "power cut while cleaning");
+		must(store_clean(f.store, &err), &err);
+		check_all(&f, "cleaned again");
+		fixture_end(&f);
+	}
+}
+
+/* Each operation of these kinds fails once while cleaning; returns when none was left to fail. */
+static void each_fails(unsigned ops, int num)
+{
+	unsigned step = history_env("CLEAN_STEP", 1, 7);
+	bool struck = true;
+
+	for (uint64_t nth = 1; struck; nth += step) {
+		struct fixture f = {0};
+		struct err err = {0};
+		int r;
+
+		fixture_begin(&f, nth);
+		make_half_dead(&f, nth);
+		memdisk_fail(f.disk, ops, nth, 1, num);
+		r = store_clean(f.store, &err);
+		struck = memdisk_failed(f.disk) > 0;
+		memdisk_fail(f.disk, 0, 0, 0, 0);
+		if (r < 0)
+			assert_true(strlen(err.msg) > 10 && err.num == -r);
+		check_all(&f, "after a fault");
+		go_on_with(&f, memdisk_crash(f.disk, nth));
+		check_all(&f, "after a fault and a power cut");
+		fixture_end(&f);
+	}
+}
+
+static void fault_in_every_operation_of_cleaning_loses_nothing(void **state)
+{
+	(void)state;
+	each_fails(MEMDISK_ALLOCATE, ENOSPC);
+	each_fails(MEMDISK_CREATE, ENOSPC);
+	each_fails(MEMDISK_PREAD, EIO);
+	each_fails(MEMDISK_PWRITE, EIO);
+	each_fails(MEMDISK_SYNC | MEMDISK_SYNC_DIR, EIO);
+	each_fails(MEMDISK_UNLINK | MEMDISK_RENAME | MEMDISK_TRUNCATE, EIO);
+}
+
+/* No room but for a part of what has to be moved: that part is moved, all is there. */
+static void full_disk_in_the_middle_of_cleaning_loses_nothing(void **state)
+{
+	(void)state;
+	for (unsigned kib = 0; kib < 3000; kib += history_env("CLEAN_KIB", 100, 900)) {
+		struct fixture f = {0};
+		struct err err;
+		int r;
+
+		fixture_begin(&f, kib);
+		make_half_dead(&f, kib);
+		memdisk_capacity(f.disk, memdisk_used(f.disk) + kib * 1024);
+		r = store_clean(f.store, &err);
+		if (r < 0)
+			assert_int_equal(r, -ENOSPC);
+		assert_false(stats_of(&f).writing_stopped);
+		check_all(&f, "full while cleaning");
+		memdisk_capacity(f.disk, 0);
+		go_on_with(&f, memdisk_crash(f.disk, kib));
+		check_all(&f, "full while cleaning, and a power cut");
+		fixture_end(&f);
+	}
+}
+
+/* Flip a bit in a block that the volume has. */
+static void damage_a_block(struct fixture *f)
+{
+	const char *name;
+	struct err err;
+	size_t len;
+
+	for (size_t i = 0; (name = memdisk_name(f->disk, i)); i++) {
+		uint8_t *bytes = memdisk_bytes(f->disk, name, &len);
+
+		if (strncmp(name, "segments/", 9) != 0 || len < MIB)
+			continue;
+		bytes[MIB / 2] ^= 1;
+		if (history_read_all(f->history, f->store, f->bytes, &err) == -EBADMSG)
+			return;
+		bytes[MIB / 2] ^= 1; /* a file kept for later */
+	}
+	fail_msg("no segment has a block there");
+}
+
+/* A damaged block is neither dropped nor sealed anew, and its segment stays. */
+static void damaged_block_stays_where_it_is_and_is_said(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t block[BS];
+	struct err err;
+
+	make_half_dead(f, 3);
+	history_last(f->history, 0, block, BS);
+	must(store_write(f->store, 0, BS, block, &err), &err); /* the last block of the log */
+	must(store_flush(f->store, &err), &err);
+	must(store_clean(f->store, &err), &err);
+	assert_int_equal(stats_of(f).damaged_segments, 0);
+	damage_a_block(f);
+	for (int round = 0; round < 3; round++) {
+		unsigned bad = 0;
+
+		must(store_clean(f->store, &err), &err);
+		assert_int_equal(stats_of(f).damaged_segments, 1);
+		for (uint64_t off = 0; off < SIZE; off += BS) {
+			int r = store_read(f->store, off, BS, block, &err);
+
+			assert_true(r == 0 || r == -EBADMSG);
+			bad += r < 0;
+			if (r == 0)
+				assert_true(history_is_last(f->history, off, block, BS));
+		}
+		assert_int_equal(bad, 1);
+		if (round == 1)
+			go_on_with(f, memdisk_kill(f->disk));
+	}
+}
+
+/* A file with a second name gives nothing back, so it is not cleaned, and never changes. */
+static void shared_segments_are_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct disk *disk = memdisk_disk(f->disk);
+	uint8_t *copy = malloc(4 * MIB);
+	struct err err;
+	size_t len;
+
+	make_half_dead(f, 4);
+	assert_int_equal(disk->ops->link(disk, "segments/00000001", disk, "snapshot"), 0);
+	(void)memdisk_bytes(f->disk, "snapshot", &len);
+	memcpy(copy, memdisk_bytes(f->disk, "snapshot", NULL), len);
+	assert_true(len > 3 * MIB);
+	for (int round = 0; round < 4; round++) {
+		must(store_clean(f->store, &err), &err);
+		assert_true(stats_of(f).pinned_bytes >= len);
+		assert_non_null(memdisk_bytes(f->disk, "segments/00000001", NULL));
+		check_all(f, "cleaned around a shared segment");
+	}
+	/* Dead, its name here goes; the other one keeps what it has. */
+	must(history_discard(f->history, f->store, 0, SIZE, &err), &err);
+	for (int round = 0; round < 3; round++) {
+		must(history_write(f->history, f->store, 0, MIB, &err), &err);
+		must(store_clean(f->store, &err), &err);
+	}
+	assert_null(memdisk_bytes(f->disk, "segments/00000001", NULL));
+	assert_memory_equal(copy, memdisk_bytes(f->disk, "snapshot", NULL), len);
+	free(copy);
+}
+
+static uint64_t segment_bytes(struct fixture *f)
+{
+	return stats_of(f).log_bytes;
+}
+
+/* The users rest: what they discarded goes back to the disk without a word from anybody. */
+static void discarded_space_is_given_back_when_idle(void **state)
+{
+	struct fixture *f = *state;
+	const struct timespec moment = {0, 20000000};
+	struct err err;
+	unsigned waits = 0;
+
+	make_half_dead(f, 5);
+	assert_true(segment_bytes(f) > 6 * MIB);
+	must(history_discard(f->history, f->store, 0, SIZE, &err), &err);
+	while (segment_bytes(f) > 256 * 1024) {
+		(void)nanosleep(&moment, NULL); /* a signal may end it early */
+		assert_true(++waits < 1500);
+	}
+	check_all(f, "given back");
+	must(history_write(f->history, f->store, 0, MIB, &err), &err);
+	go_on_with(f, memdisk_kill(f->disk));
+	check_all(f, "written and killed");
+}
+
+#define WRITERS	   3
+#define OWN_BLOCKS 24u /* of each writer, spread over the volume */
+
+struct racer {
+	struct store *store;
+	unsigned number;
+	uint32_t rounds;
+	const char *wrong;
+};
+
+static uint64_t block_of(const struct racer *r, uint32_t i)
+{
+	return (uint64_t)(i * WRITERS + r->number) * BS;
+}
+
+static void fill(uint8_t *block, uint32_t round, uint32_t i)
+{
+	uint32_t words[2] = {round, i};
+
+	for (size_t at = 0; at < BS; at += sizeof(words))
+		memcpy(block + at, words, sizeof(words));
+}
+
+/* Write own blocks again and again; each is read as it was written last. */
+static void *race(void *arg)
+{
+	struct racer *r = arg;
+	uint8_t block[BS], want[BS];
+	struct err err;
+
+	for (uint32_t round = 1; round <= r->rounds && !r->wrong; round++) {
+		for (uint32_t i = 0; i < OWN_BLOCKS && !r->wrong; i++) {
+			fill(want, round - 1, i);
+			if (store_read(r->store, block_of(r, i), BS, block, &err) < 0)
+				r->wrong = "a read failed";
+			else if (round > 1 && memcmp(block, want, BS) != 0)
+				r->wrong = "a block is not what was written last";
+			fill(block, round, i);
+			if (store_write(r->store, block_of(r, i), BS, block, &err) < 0)
+				r->wrong = "a write failed";
+		}
+	}
+	return NULL;
+}
+
+static void check_racers(struct fixture *f, const struct racer *racers, const char *when)
+{
+	uint8_t block[BS], want[BS];
+	struct err err;
+
+	for (unsigned n = 0; n < WRITERS; n++) {
+		for (uint32_t i = 0; i < OWN_BLOCKS; i++) {
+			must(store_read(f->store, block_of(&racers[n], i), BS, block, &err), &err);
+			fill(want, racers[n].rounds, i);
+			if (memcmp(block, want, BS) != 0)
+				fail_msg("%s: block %u of writer %u is an older one", when, i, n);
+		}
+	}
+}
+
+static void writers_and_cleaner_do_not_undo_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct racer racers[WRITERS];
+	pthread_t threads[WRITERS];
+	struct err err;
+	atomic_uint cleanings = 0;
+
+	for (unsigned n = 0; n < WRITERS; n++) {
+		racers[n] = (struct racer){f->store, n, history_env("CLEAN_ROUNDS", 120, 40), NULL};
+		assert_int_equal(pthread_create(&threads[n], NULL, race, &racers[n]), 0);
+	}
+	for (bool over = false; !over;) {
+		struct timespec now;
+
+		must(store_clean(f->store, &err), &err);
+		cleanings++;
+		(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+		over = pthread_timedjoin_np(threads[0], NULL, &now) == 0;
+	}
+	for (unsigned n = 1; n < WRITERS; n++)
+		pthread_join(threads[n], NULL);
+	for (unsigned n = 0; n < WRITERS; n++)
+		if (racers[n].wrong)
+			fail_msg("%s", racers[n].wrong);
+	assert_true(cleanings > 2);
+	assert_true(stats_of(f).moved_bytes > 0);
+	check_racers(f, racers, "at the end");
+	go_on_with(f, memdisk_kill(f->disk)); /* the log tells the same */
+	check_racers(f, racers, "replayed");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(cleaning_changes_nothing_and_gives_space_back),
+		TEST(neighbours_become_one_record),
+		cmocka_unit_test(power_may_go_at_every_operation_of_cleaning),
+		cmocka_unit_test(fault_in_every_operation_of_cleaning_loses_nothing),
+		cmocka_unit_test(full_disk_in_the_middle_of_cleaning_loses_nothing),
+		TEST(damaged_block_stays_where_it_is_and_is_said),
+		TEST(shared_segments_are_left_alone),
+		TEST(discarded_space_is_given_back_when_idle),
+		TEST(writers_and_cleaner_do_not_undo_each_other),
+	};
+
+	return cmocka_run_group_tests_name("cleaner", tests, NULL, NULL);
+}
