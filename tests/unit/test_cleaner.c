@@ -398,7 +398,11 @@ static const char *write_again(const struct racer *r, uint32_t round, uint32_t i
 	bool discards = r->number == WRITERS - 1;
 	uint8_t block[BS], want[BS] = {0};
 	struct err err;
+	uint64_t hole;
 
+	if (discards &&
+	    (store_seek(r->store, block_of(r, i), true, &hole) < 0 || hole != block_of(r, i)))
+		return "a discarded block is back";
 	if (round > 1 && !discards)
 		fill(want, round - 1, i);
 	if (store_read(r->store, block_of(r, i), BS, block, &err) < 0)
