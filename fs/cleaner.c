@@ -35,7 +35,7 @@
 #define LOOK_BYTES  (16u << 20)	   /* written since the last look */
 #define LIVE_MAX    (128ULL << 20) /* moved in one step, unless a segment is larger */
 #define CHECKPOINTS 2		   /* that neither root names a segment which died before */
-#define ROOM_SPARED (1u << 20)	   /* of what is free, for the pages of these */
+#define ROOM_SPARED 8		   /* this part of what is free is left for the pages of these */
 
 struct cleaner {
 	struct store *store;	     /* fixed at new */
@@ -136,7 +136,7 @@ static uint64_t live_of_head(const struct view *v)
 static int clean(struct cleaner *c, const struct view *v, struct err *err)
 {
 	uint32_t ids[PACE_PICK_MAX];
-	uint64_t most = v->free_bytes > ROOM_SPARED ? v->free_bytes - ROOM_SPARED : 0, bytes = 0;
+	uint64_t most = v->free_bytes - v->free_bytes / ROOM_SPARED, bytes = 0;
 	uint64_t usual = v->log.segment_size > LIVE_MAX ? v->log.segment_size : LIVE_MAX;
 	size_t n;
 	int r;

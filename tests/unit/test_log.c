@@ -330,6 +330,29 @@ static void full_disk_refuses_the_record_and_takes_it_later(void **state)
 	assert_int_equal(append(f, 0, 1 << 20, &place), 0);
 }
 
+/* What others are refused is there for who makes room, and no more than needed is taken. */
+static void reserve_is_for_claims_that_make_room(void **state)
+{
+	struct fixture *f = *state;
+	struct log_place place;
+	struct log_claim claim;
+	struct err err;
+	uint64_t used;
+
+	memdisk_capacity(f->disk, 32 << 20);
+	while (append(f, 0, 1 << 20, &place) == 0)
+		continue;
+	used = memdisk_used(f->disk);
+	assert_true((32 << 20) - used >= log_reserve_bytes(f->log, 32 << 20));
+	log_claim(f->log, &claim, 0, 1);
+	claim.into_reserve = true;
+	assert_int_equal(log_reserve(f->log, &claim, 1 << 20, &place, &err), 0);
+	log_done(f->log, &claim, &place, 0);
+	log_release(f->log, &claim);
+	assert_true(memdisk_used(f->disk) <= used + (1 << 20) + 4096);
+	assert_int_equal(append(f, 0, 1 << 20, &place), -ENOSPC);
+}
+
 static void failed_record_stops_the_log_and_says_why(void **state)
 {
 	struct fixture *f = *state;
@@ -379,6 +402,7 @@ int main(void)
 		TEST(segments_follow_each_other_without_gaps_and_never_overflow),
 		TEST(failure_to_make_a_segment_leaves_no_gap),
 		TEST(full_disk_refuses_the_record_and_takes_it_later),
+		TEST(reserve_is_for_claims_that_make_room),
 		TEST(failed_record_stops_the_log_and_says_why),
 		TEST(waiting_flush_ends_when_the_log_stops),
 	};
