@@ -343,7 +343,8 @@ static void reserve_is_for_claims_that_make_room(void **state)
 	while (append(f, 0, 1 << 20, &place) == 0)
 		continue;
 	used = memdisk_used(f->disk);
-	assert_true((32 << 20) - used >= log_reserve_bytes(f->log, 32 << 20));
+	/* But for the header of a segment that was begun then. */
+	assert_true((32 << 20) - used + 4096 >= log_reserve_bytes(f->log, 32 << 20));
 	log_claim(f->log, &claim, 0, 1);
 	claim.into_reserve = true;
 	assert_int_equal(log_reserve(f->log, &claim, 1 << 20, &place, &err), 0);
