@@ -180,10 +180,7 @@ static void forged_discard_is_refused(void **state)
 	memdisk_power_off_at(copy, 0);
 	(void)store_close(store, &err); /* there is no power */
 	after = memdisk_kill(copy);
-	for (uint32_t id = 1; id < 1000 && !at; id++) { /* of the last mount: the log's head */
-		(void)snprintf(name, sizeof(name), "segments/%08x", id + 1);
-		if (memdisk_bytes(after, name, NULL))
-			continue;
+	for (uint32_t id = 1000; id > 0 && !at; id--) { /* of the last mount: the log's head */
 		(void)snprintf(name, sizeof(name), "segments/%08x", id);
 		if (memdisk_bytes(after, name, NULL))
 			at = last_record(after, id, FORMAT_DISCARD, &record);
