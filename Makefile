@@ -41,12 +41,13 @@ BINS := $(B)/kmsvol $(B)/kmsd
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 
-.PHONY: all help setup build demo check check-run bench bench-kmsd install uninstall clean format unit testtools
+.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd install uninstall clean format unit testtools
 all: build
 
 help:
 	@echo "make demo      set up, build, and show the main job on real data"
 	@echo "make check     set up, build, run every test (T=NAME: only some)"
+	@echo "make crash-soak SEED=N HOURS=H  crash histories of the store, on and on; 1 hour"
 	@echo "make bench     set up, build, print the speed table beside other encrypted file systems"
 	@echo "make bench-kmsd set up, build, print how fast kmsd answers, empty and with a million grants"
 	@echo "make setup     install the Debian packages that build and tests need"
@@ -59,7 +60,7 @@ help:
 	@echo "V=1 shows the commands; SAN=address or SAN=thread builds with sanitizers into a directory of its own"
 
 # What is wanted runs in a second make, so that what set-up installed is seen.
-demo check bench bench-kmsd:
+demo check crash-soak bench bench-kmsd:
 	$(Q)$(MAKE) setup
 	$(Q)$(MAKE) build
 	$(Q)$(MAKE) $@-run
@@ -80,6 +81,9 @@ bench-run: $(BINS)
 
 bench-kmsd-run: $(BINS) $(B)/tests/kmsload $(B)/tests/kmsdstart $(B)/unit/test_kmsd_policy_explain
 	$(Q)BUILD=$(abspath $(B)) tests/bench-kmsd
+
+crash-soak-run: unit
+	$(Q)BUILD=$(abspath $(B)) SEED=$(SEED) HOURS=$(HOURS) tests/crash-soak
 
 bench-store-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) tests/bench-store

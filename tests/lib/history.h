@@ -16,7 +16,7 @@ struct history;
 struct memdisk;
 struct secret;
 
-/* The seed in the environment's SEED, else one from the clock; printed. */
+/* The seed in the environment's SEED, else always the same one; printed. */
 uint64_t history_seed(void);
 
 /* The next of a row of random numbers (SplitMix64). */
