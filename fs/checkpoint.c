@@ -16,7 +16,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "blockmap.h"
@@ -24,9 +23,8 @@
 #include "disk.h"
 #include "err.h"
 #include "format.h"
-#include "hkdf.h"
+#include "keys.h"
 #include "mac.h"
-#include "secret.h"
 
 #define ENTRIES FORMAT_PAGE_ENTRIES
 
@@ -46,8 +44,6 @@ int checkpoint_new(struct disk *disk, const struct store_geometry *geometry,
 {
 	struct checkpoint *c = calloc(1, sizeof(*c));
 	uint64_t groups = group_count(geometry);
-	uint8_t key[MAC_KEY_LEN];
-	char label[64];
 	int r;
 
 	if (c) {
@@ -62,12 +58,7 @@ int checkpoint_new(struct disk *disk, const struct store_geometry *geometry,
 		checkpoint_free(c);
 		return err_set(err, ENOMEM, "checkpoint: out of memory");
 	}
-	(void)snprintf(label, sizeof(label), "kmsvol v1 map %.*s", FORMAT_VOLUME_ID_LEN,
-		       geometry->volume_id); /* fits */
-	r = hkdf_sha256(data_key, NULL, 0, label, key, sizeof(key), err);
-	if (r == 0)
-		r = mac_new(key, &c->mac, err);
-	OPENSSL_cleanse(key, sizeof(key));
+	r = keys_volume_file(data_key, "map", geometry->volume_id, &c->mac, err);
 	if (r < 0) {
 		checkpoint_free(c);
 		return r;

@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
 
 #include "bytes.h"
 #include "disk.h"
 #include "err.h"
 #include "format.h"
-#include "hkdf.h"
+#include "keys.h"
 #include "mac.h"
 #include "secret.h"
 
@@ -60,18 +59,11 @@ int flushed_open(struct disk *disk, const struct store_geometry *geometry,
 		 struct err *err)
 {
 	struct flushed *f = calloc(1, sizeof(*f));
-	uint8_t key[MAC_KEY_LEN];
-	char label[64];
 	int r;
 
 	if (!f)
 		return err_set(err, ENOMEM, NAME ": out of memory");
-	(void)snprintf(label, sizeof(label), "kmsvol v1 flushed %.*s", FORMAT_VOLUME_ID_LEN,
-		       geometry->volume_id); /* fits */
-	r = hkdf_sha256(data_key, NULL, 0, label, key, sizeof(key), err);
-	if (r == 0)
-		r = mac_new(key, &f->mac, err);
-	OPENSSL_cleanse(key, sizeof(key));
+	r = keys_volume_file(data_key, NAME, geometry->volume_id, &f->mac, err);
 	if (r == 0)
 		r = open_file(f, disk, read_only, err);
 	if (r < 0) {

@@ -76,7 +76,7 @@ int format_segment_get(const uint8_t bytes[FORMAT_SEGMENT_LEN], const struct mac
 		return err_set(err, EUCLEAN,
 			       "header is of format version %" PRIu32 ", this program reads %d",
 			       get_be32(bytes + 8), FORMAT_VERSION);
-	if (mac_check(mac, bytes, SEGMENT_MAC_AT, bytes + SEGMENT_MAC_AT, MAC_LEN) < 0)
+	if (mac && mac_check(mac, bytes, SEGMENT_MAC_AT, bytes + SEGMENT_MAC_AT, MAC_LEN) < 0)
 		return err_set(err, EBADMSG, "header is damaged or of another volume");
 	if (get_be64(bytes) != SEGMENT_MAGIC || get_be32(bytes + 8) != FORMAT_VERSION)
 		return err_set(err, EUCLEAN, "header makes no sense");
@@ -108,7 +108,7 @@ int format_page_put(const struct format_page *page, const uint64_t entries[FORMA
 int format_page_get(const uint8_t bytes[FORMAT_PAGE_LEN], const struct format_page *want,
 		    const struct mac *mac, uint64_t ret_entries[FORMAT_PAGE_ENTRIES])
 {
-	if (mac_check(mac, bytes, PAGE_MAC_AT, bytes + PAGE_MAC_AT, MAC_LEN) < 0)
+	if (mac && mac_check(mac, bytes, PAGE_MAC_AT, bytes + PAGE_MAC_AT, MAC_LEN) < 0)
 		return -EBADMSG;
 	if (get_be64(bytes) != PAGE_MAGIC || get_be64(bytes + 8) != want->index ||
 	    get_be64(bytes + 16) != want->version || get_be32(bytes + 24) != want->level)
@@ -166,7 +166,7 @@ int format_root_get(const uint8_t *bytes, const struct format_root *want, const 
 		return err_set(err, EUCLEAN,
 			       "is of format version %" PRIu32 ", this program reads %d",
 			       get_be32(bytes + 8), FORMAT_VERSION);
-	if (mac_check(mac, bytes, mac_at, bytes + mac_at, MAC_LEN) < 0)
+	if (mac && mac_check(mac, bytes, mac_at, bytes + mac_at, MAC_LEN) < 0)
 		return err_set(err, EBADMSG, "is damaged, torn or of another volume");
 	if (get_be64(bytes) != ROOT_MAGIC || get_be32(bytes + 8) != FORMAT_VERSION ||
 	    memcmp(bytes + 16, want->volume_id, FORMAT_VOLUME_ID_LEN) != 0 ||

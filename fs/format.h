@@ -1,6 +1,7 @@
 /*
  * The store's formats: positions, record headers, segment headers, map pages, roots. Bytes in, values
- * out, and back; no I/O. DESIGN.md gives each byte.
+ * out, and back; no I/O. DESIGN.md gives each byte. Who reads without the key gives no mac: then the
+ * shape is checked, not the seal.
  */
 #ifndef FS_FORMAT_H
 #define FS_FORMAT_H

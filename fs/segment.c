@@ -17,7 +17,7 @@
 #include "disk.h"
 #include "err.h"
 #include "format.h"
-#include "hkdf.h"
+#include "keys.h"
 #include "mac.h"
 #include "secret.h"
 #include "segment_internal.h"
@@ -102,17 +102,12 @@ void segment_put(struct segment *segment)
 static int derive_locked(struct segment *s, const uint8_t *salt, struct err *err)
 {
 	struct segment_table *t = s->table;
-	char label[64];
 	int r = s->keys ? 0 : take_keys_locked(t, &s->keys, err); /* an earlier try got as far */
 
 	if (r < 0)
 		return r;
-	(void)snprintf(label, sizeof(label), "kmsvol v1 segment %s",
-		       blockcrypt_name(t->geometry.cipher)); /* fits */
-	r = hkdf_sha256(t->data_key, salt, FORMAT_SALT_LEN, label, s->keys, SEGMENT_KEYS_LEN, err);
-	if (r == 0)
-		r = mac_new(s->keys + BLOCKCRYPT_KEY_LEN, &s->mac, err);
-	return r; /* the keys go with the segment */
+	/* The keys go with the segment, also on failure. */
+	return keys_segment(t->data_key, t->geometry.cipher, salt, s->keys, &s->mac, err);
 }
 
 int segment_open_locked(struct segment *s, struct err *err)

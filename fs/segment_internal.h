@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "mac.h"
+#include "keys.h"
 #include "segment.h"
 
 struct segment {
@@ -29,7 +29,7 @@ struct segment {
 };
 
 /* Locked memory for the keys of SEGMENT_SLAB_KEYS segments. */
-#define SEGMENT_KEYS_LEN  (BLOCKCRYPT_KEY_LEN + MAC_KEY_LEN)
+#define SEGMENT_KEYS_LEN  KEYS_SEGMENT_LEN
 #define SEGMENT_SLAB_KEYS 40
 
 struct key_slab {

@@ -9,11 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
 
 #include "disk.h"
 #include "err.h"
-#include "hkdf.h"
+#include "keys.h"
 #include "mac.h"
 #include "secret.h"
 #include "segment_internal.h"
@@ -26,7 +25,6 @@ int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
 		      struct err *err)
 {
 	struct segment_table *t = calloc(1, sizeof(*t));
-	uint8_t key[MAC_KEY_LEN];
 	int r;
 
 	if (!t)
@@ -39,11 +37,7 @@ int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
 	t->recycle_max = SEGMENT_KEPT_MAX;
 	r = secret_from(secret_cbytes(data_key), secret_len(data_key), &t->data_key, err);
 	if (r == 0)
-		r = hkdf_sha256(data_key, NULL, 0, "kmsvol v1 segment header", key, sizeof(key),
-				err);
-	if (r == 0)
-		r = mac_new(key, &t->header_mac, err);
-	OPENSSL_cleanse(key, sizeof(key));
+		r = keys_segment_header(data_key, &t->header_mac, err);
 	if (r < 0) {
 		segment_table_free(t);
 		return r;
