@@ -183,7 +183,7 @@ static void release_old(struct blockmap *m, _Atomic(uint64_t) *old, unsigned cou
 		       format_seq_segment(atomic_load_explicit(
 			       &old[i + n], memory_order_relaxed)) == format_seq_segment(seq))
 			n++;
-		if (format_seq_segment(seq))
+		if (m->table && format_seq_segment(seq))
 			(void)segment_live_add(m->table, format_seq_segment(seq), -(int64_t)n,
 					       0); /* it had live blocks, so it is there */
 		i += n;
@@ -214,7 +214,8 @@ static void set_in_leaf_locked(struct blockmap *m, uint64_t lba, unsigned count,
 
 void blockmap_set(struct blockmap *map, uint64_t lba, uint64_t count, uint64_t seq)
 {
-	if (seq) /* before the map shows them, so that their segment is never thought dead */
+	if (map->table &&
+	    seq) /* before the map shows them, so that their segment is never thought dead */
 		(void)segment_live_add(map->table, format_seq_segment(seq), (int64_t)count,
 				       0); /* who calls this has just written or read them */
 	while (count) {
@@ -285,8 +286,8 @@ int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
 			continue;
 		if (leaf * ENTRIES + i >= map->blocks)
 			return -EUCLEAN;
-		if (segment_live_add(map->table, format_seq_segment(seq), 1,
-				     format_seq_off(seq) + slot_bytes) < 0) {
+		if (map->table && segment_live_add(map->table, format_seq_segment(seq), 1,
+						   format_seq_off(seq) + slot_bytes) < 0) {
 			*ret_missing = format_seq_segment(seq);
 			return -ENOENT;
 		}

@@ -17,8 +17,8 @@ struct err;
 struct segment_table;
 
 /*
- * An empty map of @blocks blocks whose slots are @slot_len bytes; it tells @table of each block that a
- * segment gains or loses. Memory is taken only for leaves that are used: 8 bytes a block, plus 32
+ * An empty map of @blocks blocks whose slots are @slot_len bytes; it tells @table (NULL: nobody) of each block
+ * that a segment gains or loses. Memory is taken only for leaves that are used: 8 bytes a block, plus 32
  * bytes a leaf. The caller owns *@ret_map. -ENOMEM.
  */
 int blockmap_new(uint64_t blocks, uint32_t slot_len, struct segment_table *table,
