@@ -17,9 +17,18 @@
 #include "mac.h"
 
 /* What a volume's or a snapshot's directory may have besides segments/. */
-static const char *const names[] = {
-	"volume.json",	"segments", "map",     "root.0",	"root.1", "flushed",
-	"events.jsonl", "lock",	    "control", "snapshot.json", NULL};
+static const char *const names[] = {"volume.json",
+				    "segments",
+				    "map",
+				    "root.0",
+				    "root.1",
+				    "flushed",
+				    "events.jsonl",
+				    "lock",
+				    "control",
+				    "snapshot.json",
+				    "repair-report.json",
+				    NULL};
 
 void check_say(struct check *c, const struct check_finding *finding)
 {

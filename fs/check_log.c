@@ -69,6 +69,10 @@ static void find_chain(struct chain *ch, size_t first)
 		ch->covered = c->flushed;
 	if (c->replay > ch->covered && is_within(c, ch, c->replay))
 		ch->covered = c->replay;
+	/* After a mount that ended well there is nothing to replay: all of its log is durable. */
+	if (c->has_root && !c->replay && c->next_segment > c->segments[ch->last].id &&
+	    (ch->last + 1 == c->segment_count || c->segments[ch->last + 1].id >= c->next_segment))
+		ch->covered = format_seq((uint32_t)c->next_segment, 0);
 }
 
 static bool is_unknown(const struct check *c, uint64_t lba)
@@ -159,15 +163,15 @@ static void look_at_end(struct chain *ch, size_t i)
 	struct check *c = ch->check;
 	struct check_segment *s = &c->segments[i];
 	uint64_t end = format_seq(s->id, s->end_off);
-	bool followed = i < ch->last && c->segments[i + 1].previous == s->id;
+	bool followed = i < ch->last && c->segments[i + 1].previous == s->id &&
+			c->segments[i + 1].records; /* else it is a spare */
 	char what[WHAT_MAX];
 
 	if (s->sealed || !s->readable)
 		return;
 	if (followed && end < ch->covered)
 		say(ch, s, s->end_off, 0, "its last records are damaged: it has no seal");
-	else if (!followed && i == ch->last && end < ch->covered &&
-		 format_seq_segment(ch->covered) == s->id) {
+	else if (!followed && end < ch->covered && format_seq_segment(ch->covered) == s->id) {
 		(void)snprintf(what, sizeof(what),
 			       "the log ends here, but a flush had covered it up to %" PRIu64,
 			       format_seq_off(ch->covered)); /* fits */

@@ -126,7 +126,7 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
 	return 0;
 }
 
-/* Undo lay_out(); the directory itself goes only if it was made. Errors have been told already. */
+/* Undo volume_lay_out(); the directory itself goes only if it was made. Errors have been told already. */
 static void remove_made(const char *dir, bool made_dir)
 {
 	(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
@@ -180,8 +180,26 @@ static int claim_directory(const char *dir, int *ret_fd, struct err *err)
 	return 0;
 }
 
-static int lay_out(const char *dir, struct volume_header *header, const struct secret *data_key,
-		   struct err *err)
+/* Open the new store in @dir, have it filled, close it. */
+static int fill_store(const char *dir, const struct volume_header *header,
+		      const struct secret *data_key, const struct volume_filler *filler,
+		      struct err *err)
+{
+	struct store *store;
+	struct err close_err;
+	int r = store_open(dir, &header->geometry, data_key, false, &store, err), closed;
+
+	if (r < 0)
+		return r;
+	r = filler->fill(filler->arg, store, err);
+	closed = store_close(store, &close_err);
+	if (r == 0 && closed < 0 && err)
+		*err = close_err;
+	return r < 0 ? r : closed;
+}
+
+int volume_lay_out(const char *dir, struct volume_header *header, const struct secret *data_key,
+		   const struct volume_filler *filler, struct err *err)
 {
 	bool made = mkdir(dir, 0700) == 0;
 	int fd = -1, r;
@@ -194,6 +212,8 @@ static int lay_out(const char *dir, struct volume_header *header, const struct s
 	r = volume_seal_set(header, data_key, err);
 	if (r == 0)
 		r = store_create(dir, &header->geometry, data_key, err);
+	if (r == 0 && filler)
+		r = fill_store(dir, header, data_key, filler, err);
 	if (r == 0)
 		r = volume_header_save(header, dir, err);
 	if (r == 0)
@@ -205,9 +225,8 @@ static int lay_out(const char *dir, struct volume_header *header, const struct s
 	return r;
 }
 
-/* As volume_unwrap(), but the seal is not looked at. */
-static int unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
-		  struct err *err)
+int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
+			   struct secret **ret_data_key, struct err *err)
 {
 	struct kms_context context = {.pairs = header->pairs, .count = header->pair_count};
 	AUTO(secret_freep) struct secret *data_key = NULL;
@@ -256,7 +275,7 @@ static int create(const char *dir, const struct volume_create_options *options, 
 	if (r == 0)
 		r = get_data_key(h, options->key_id, kms, attachment, &data_key, err);
 	if (r == 0)
-		r = lay_out(dir, h, data_key, err);
+		r = volume_lay_out(dir, h, data_key, NULL, err);
 	attachment_made(attachment, r);
 	return r;
 }
@@ -273,7 +292,7 @@ int volume_unwrap(const struct volume_header *header, struct kms *kms, struct se
 		  struct err *err)
 {
 	AUTO(secret_freep) struct secret *data_key = NULL;
-	int r = unwrap(header, kms, &data_key, err);
+	int r = volume_unwrap_unsealed(header, kms, &data_key, err);
 
 	if (r == 0)
 		r = volume_seal_check(header, data_key, err);

@@ -42,6 +42,23 @@ int volume_unwrap(const struct volume_header *header, struct kms *kms, struct se
 /* Is there a volume.json in @dir? */
 bool volume_is(const char *dir);
 
+/* As volume_unwrap(), but the header's MAC is not looked at: for who wants to know more of a damaged one. */
+int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
+			   struct secret **ret_data_key, struct err *err);
+
+/* What fills a new volume before there is a header, so that a crash leaves no half of it. */
+struct volume_filler {
+	int (*fill)(void *arg, struct store *store, struct err *err);
+	void *arg;
+};
+
+/*
+ * Lay a volume with this header, which gets its seal, into @dir, which must not exist or be empty.
+ * @filler NULL: an empty one. On failure nothing is left behind. -EEXIST, -EBUSY.
+ */
+int volume_lay_out(const char *dir, struct volume_header *header, const struct secret *data_key,
+		   const struct volume_filler *filler, struct err *err);
+
 /*
  * Take the volume's lock. *@ret_fd is the caller's; closing it (in every process that inherited
  * it) gives the lock back. The calling process's id goes into the file, so a daemon takes the lock

@@ -107,6 +107,7 @@ int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply,
 int cmd_check_kms(const struct kms_config *config, struct err *err);
 
 /* The commands, each in a file of its own. */
+int cmd_check(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_export(int argc, char **argv);
