@@ -255,7 +255,7 @@ static int get_data_key(struct volume_header *h, const char *key_id, struct kms 
 	if (r < 0)
 		return err_prefix(err, "cannot get a data key");
 	r = attachment_admit(attachment, err);
-	return r ? r : unwrap(h, kms, ret_data_key, err);
+	return r ? r : volume_unwrap_unsealed(h, kms, ret_data_key, err);
 }
 
 static int create(const char *dir, const struct volume_create_options *options, struct kms *kms,

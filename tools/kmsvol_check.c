@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attachment.h"
 #include "bytes.h"
 #include "check.h"
 #include "copy.h"
@@ -132,9 +133,10 @@ static void report_header(struct work *w, const char *what)
 }
 
 /* The data key, if it can be had. -EKEYREJECTED and others only when it must be. */
-static int get_key(struct work *w, struct err *err)
+static int get_key(struct work *w, int dir_fd, struct err *err)
 {
 	AUTO(kms_closep) struct kms *kms = NULL;
+	struct attachment *attachment = NULL;
 	int sig, r;
 
 	if (w->args->no_key) {
@@ -144,7 +146,10 @@ static int get_key(struct work *w, struct err *err)
 	r = kms_open(&w->args->kms, &kms, err);
 	if (r == 0) {
 		interrupt_begin(&w->in, kms);
-		r = volume_unwrap_unsealed(w->header, kms, &w->key, err);
+		r = attachment_begin(w->header, dir_fd, kms, &attachment, &w->key, err);
+		if (r == -EBADMSG) /* had, but the header is edited */
+			r = volume_unwrap_unsealed(w->header, kms, &w->key, err);
+		attachment_end(attachment);
 		sig = interrupt_end(&w->in);
 		if (sig) {
 			kms_closep(&kms); /* wipes what it holds */
@@ -297,7 +302,7 @@ static int check_opened(struct work *w, struct err *err)
 /* The header, the lock, the key, then all the rest. */
 static int work(struct work *w, struct err *err)
 {
-	int lock_fd = -1, sig;
+	int lock_fd = -1, dir_fd, sig;
 	int r = volume_header_load(w->args->vol, &w->header, err);
 
 	if (r == -EUCLEAN || r == -ENOTSUP) {
@@ -312,7 +317,8 @@ static int work(struct work *w, struct err *err)
 		return r;
 	daemon_harden();
 	daemon_raise_limits();
-	r = get_key(w, err);
+	dir_fd = open(w->args->vol, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = get_key(w, dir_fd, err);
 	if (r == 0) {
 		interrupt_begin(&w->in, NULL);
 		r = check_opened(w, err);
@@ -322,6 +328,8 @@ static int work(struct work *w, struct err *err)
 			interrupt_die(sig);
 		}
 	}
+	if (dir_fd >= 0)
+		(void)close(dir_fd); /* only a directory */
 	(void)close(lock_fd); /* nothing was written through it */
 	return r;
 }
