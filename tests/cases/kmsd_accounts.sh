@@ -54,6 +54,10 @@ is 'lists are of the account' "$(in_b text iam list-users --query 'Users[].Arn')
 in_b text iam create-access-key --user-name ann --query 'AccessKey.[AccessKeyId,SecretAccessKey]' >"$DIR/ann"
 is 'its user signs in to B' "$(as ann text sts get-caller-identity --query Arn)" "arn:aws:iam::$B:user/ann"
 
+POLICY=$(in_a text iam create-policy --policy-name shared --policy-document "$ALLOW" --query Policy.Arn)
+denied 'managed policies too' NoSuchEntity "Policy $POLICY was not found." in_b aws iam get-policy --policy-arn "$POLICY"
+denied 'and for users of the own account only' NoSuchEntity 'does not exist or is not attachable' in_b aws iam attach-user-policy --user-name ann --policy-arn "$POLICY"
+
 # --- a key of A, used from B
 KEY_ARN=$(in_a text kms create-key --query KeyMetadata.Arn)
 like 'a key is of its account' "$KEY_ARN" ":$A:key/"

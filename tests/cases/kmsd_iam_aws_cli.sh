@@ -82,6 +82,18 @@ POLICY=$(text iam create-policy --policy-name managed --path /team/ --policy-doc
 is 'create-policy' "$POLICY" "arn:aws:iam::$ACCOUNT:policy/team/managed"
 gives 'XML is escaped' 'a <b> & "c"' text iam get-policy --policy-arn "$POLICY" --query Policy.Description
 gives 'get-policy-version' 'kms:*' text iam get-policy-version --policy-arn "$POLICY" --version-id v1 --query 'PolicyVersion.Document.Statement[0].Action'
+is 'a second version' "$(text iam create-policy-version --policy-arn "$POLICY" --policy-document "${ALLOW//kms:\*/kms:List*}" --query 'PolicyVersion.[VersionId,IsDefaultVersion]')" 'v2	False'
+gives 'is listed, newest first' 'v2	v1' text iam list-policy-versions --policy-arn "$POLICY" --query 'Versions[].VersionId'
+gives 'the first is in force still' v1 text iam get-policy --policy-arn "$POLICY" --query Policy.DefaultVersionId
+denied 'no such version' NoSuchEntity 'version v3 does not exist or is not attachable.' aws iam set-default-policy-version --policy-arn "$POLICY" --version-id v3
+ok 'set-default-policy-version' aws iam set-default-policy-version --policy-arn "$POLICY" --version-id v2
+gives 'it is the default now' 'v2	kms:List*' text iam get-policy-version --policy-arn "$POLICY" --version-id v2 --query 'PolicyVersion.[VersionId,Document.Statement[0].Action]'
+denied 'the default version stays' DeleteConflict 'Cannot delete the default version of a policy.' aws iam delete-policy-version --policy-arn "$POLICY" --version-id v2
+denied 'a policy with two versions too' DeleteConflict 'This policy has more than one version.' aws iam delete-policy --policy-arn "$POLICY"
+ok 'delete-policy-version' aws iam delete-policy-version --policy-arn "$POLICY" --version-id v1
+is 'a new version as the default; numbers are not given again' \
+	"$(text iam create-policy-version --policy-arn "$POLICY" --policy-document "$ALLOW" --set-as-default --query 'PolicyVersion.[VersionId,IsDefaultVersion]')" 'v3	True'
+denied 'an operation of IAM that is not there' InvalidAction 'Could not find operation CreateGroup for version 2010-05-08' aws iam create-group --group-name g
 ok 'attach-user-policy' aws iam attach-user-policy --user-name test --policy-arn "$POLICY"
 denied 'attach what is not there' NoSuchEntity 'does not exist or is not attachable.' \
 	aws iam attach-user-policy --user-name test --policy-arn "arn:aws:iam::$ACCOUNT:policy/none"

@@ -178,6 +178,8 @@ static int load_texts(struct callers *callers, struct caller *c, struct err *err
 		r = store_iam_load_policy(callers->store, d->name, &p, err);
 		if (r < 0 && r != -ENOENT)
 			return r;
+		if (p && strcmp(p->account, c->account) != 0)
+			r = -ENOENT; /* another account's is as good as none */
 		d->text = strdup(r == 0 ? p->text : EMPTY_POLICY);
 		if (!d->text)
 			return err_set(err, ENOMEM, "session policy");

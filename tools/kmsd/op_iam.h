@@ -20,6 +20,16 @@ int iam_find(struct call *call, struct iam_principal **ret_principal, struct err
 /* As iam_find(); without UserName, the calling user. */
 int iam_find_or_self(struct call *call, struct iam_principal **ret_principal, struct err *err);
 
+/* The managed policy that PolicyArn names, of the caller's account; NoSuchEntity. Its sentence alone. */
+int iam_find_policy(struct call *call, struct iam_policy **ret_policy, struct err *err);
+int iam_no_policy(const char *arn, struct err *err);
+
+/* Whether the ARN is of the caller's account: those of others are not there for it. */
+bool iam_own_policy(const struct call *call, const char *arn);
+
+/* "v2". */
+void iam_version_id(int64_t number, char ret[24]);
+
 /* Characters of a document that count for quotas: all but white space. */
 size_t iam_document_size(const char *text);
 
@@ -70,9 +80,14 @@ int op_iam_detach(struct call *call, struct err *err);
 int op_iam_list_attached(struct call *call, struct err *err);
 int op_iam_create_policy(struct call *call, struct err *err);
 int op_iam_get_policy(struct call *call, struct err *err);
-int op_iam_get_policy_version(struct call *call, struct err *err);
 int op_iam_delete_policy(struct call *call, struct err *err);
 int op_iam_list_policies(struct call *call, struct err *err);
+/* op_iam_version.c */
+int op_iam_create_version(struct call *call, struct err *err);
+int op_iam_set_default_version(struct call *call, struct err *err);
+int op_iam_delete_version(struct call *call, struct err *err);
+int op_iam_get_policy_version(struct call *call, struct err *err);
+int op_iam_list_versions(struct call *call, struct err *err);
 /* op_iam_key.c */
 int op_iam_create_key(struct call *call, struct err *err);
 int op_iam_update_key(struct call *call, struct err *err);

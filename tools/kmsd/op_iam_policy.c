@@ -8,8 +8,6 @@
 #include "op_iam.h"
 #include "secret.h"
 
-#define VERSION_ID "v1" /* of every managed policy: CreatePolicyVersion is not there */
-
 static const struct iam_document *find_document(const struct iam_principal *p, const char *name,
 						bool managed)
 {
@@ -25,7 +23,7 @@ static int no_inline(struct call *call, struct err *err)
 			 call->op->target, call_text(call, "PolicyName"));
 }
 
-static int no_policy(const char *arn, struct err *err)
+int iam_no_policy(const char *arn, struct err *err)
 {
 	return fault_set(err, FAULT_NO_SUCH_ENTITY, "Policy %s was not found.", arn);
 }
@@ -145,7 +143,7 @@ int op_iam_attach(struct call *call, struct err *err)
 		return fault_set(err, FAULT_LIMIT_EXCEEDED, "Cannot exceed quota for %s: %d",
 				 p->kind == IAM_ROLE ? "PoliciesPerRole" : "PoliciesPerUser",
 				 IAM_ATTACHED_MAX);
-	r = store_iam_attach(call->kmsd->store, p, arn, err);
+	r = iam_own_policy(call, arn) ? store_iam_attach(call->kmsd->store, p, arn, err) : -ENOENT;
 	if (r == -ENOENT)
 		return fault_set(err, FAULT_NO_SUCH_ENTITY,
 				 "Policy %s does not exist or is not attachable.", arn);
@@ -161,25 +159,27 @@ int op_iam_detach(struct call *call, struct err *err)
 	if (r < 0)
 		return r;
 	r = store_iam_detach(call->kmsd->store, p, arn, err);
-	return r == -ENOENT ? no_policy(arn, err) : r;
+	return r == -ENOENT ? iam_no_policy(arn, err) : r;
 }
 
 /* NULL: out of memory. */
 static struct kms_json *shown(const struct iam_policy *p)
 {
 	struct kms_json *e = kms_json_new_object();
+	char version[24];
 	int r;
 
 	if (!e)
 		return NULL;
+	iam_version_id(p->default_version, version);
 	r = kms_json_set_str(e, "PolicyName", p->name) | kms_json_set_str(e, "PolicyId", p->id) |
 	    kms_json_set_str(e, "Arn", p->arn) | kms_json_set_str(e, "Path", p->path) |
-	    kms_json_set_str(e, "DefaultVersionId", VERSION_ID) |
+	    kms_json_set_str(e, "DefaultVersionId", version) |
 	    kms_json_set_u64(e, "AttachmentCount", p->attachments) |
 	    kms_json_set_u64(e, "PermissionsBoundaryUsageCount", p->boundaries) |
 	    kms_json_set_bool(e, "IsAttachable", true) |
 	    iam_set_time(e, "CreateDate", p->created_ms) |
-	    iam_set_time(e, "UpdateDate", p->created_ms);
+	    iam_set_time(e, "UpdateDate", p->updated_ms);
 	if (*p->description)
 		r |= kms_json_set_str(e, "Description", p->description);
 	if (r) {
@@ -216,54 +216,50 @@ int op_iam_create_policy(struct call *call, struct err *err)
 	return r ? r : call_filled(kms_json_set(call->output, "Policy", shown(p)), err);
 }
 
-static int find(struct call *call, struct iam_policy **ret_policy, struct err *err)
+bool iam_own_policy(const struct call *call, const char *arn)
+{
+	static const char prefix[] = "arn:aws:iam::";
+
+	return strncmp(arn, prefix, strlen(prefix)) == 0 &&
+	       strncmp(arn + strlen(prefix), call->place.account, IDS_ACCOUNT_LEN) == 0;
+}
+
+int iam_find_policy(struct call *call, struct iam_policy **ret_policy, struct err *err)
 {
 	const char *arn = call_text(call, "PolicyArn");
-	int r = store_iam_load_policy(call->kmsd->store, arn, ret_policy, err);
+	int r = iam_own_policy(call, arn)
+			? store_iam_load_policy(call->kmsd->store, arn, ret_policy, err)
+			: -ENOENT;
 
-	return r == -ENOENT ? no_policy(arn, err) : r;
+	return r == -ENOENT ? iam_no_policy(arn, err) : r;
 }
 
 int op_iam_get_policy(struct call *call, struct err *err)
 {
 	AUTO(store_iam_free_policyp) struct iam_policy *p = NULL;
-	int r = find(call, &p, err);
+	int r = iam_find_policy(call, &p, err);
 
 	return r ? r : call_filled(kms_json_set(call->output, "Policy", shown(p)), err);
 }
 
-int op_iam_get_policy_version(struct call *call, struct err *err)
+int op_iam_delete_policy(struct call *call, struct err *err)
 {
 	AUTO(store_iam_free_policyp) struct iam_policy *p = NULL;
-	const char *version = call_text(call, "VersionId");
-	struct kms_json *e;
-	int r = find(call, &p, err);
+	int r = iam_find_policy(call, &p, err);
 
 	if (r < 0)
 		return r;
-	if (strcmp(version, VERSION_ID) != 0)
-		return fault_set(err, FAULT_NO_SUCH_ENTITY,
-				 "Policy %s version %s does not exist or is not attachable.",
-				 p->arn, version);
-	e = kms_json_new_object();
-	r = -ENOMEM;
-	if (e)
-		r = iam_set_document(e, "Document", p->text) |
-		    kms_json_set_str(e, "VersionId", VERSION_ID) |
-		    kms_json_set_bool(e, "IsDefaultVersion", true) |
-		    iam_set_time(e, "CreateDate", p->created_ms);
-	return call_filled(r | kms_json_set(call->output, "PolicyVersion", e), err);
-}
-
-int op_iam_delete_policy(struct call *call, struct err *err)
-{
-	const char *arn = call_text(call, "PolicyArn");
-	int r = store_iam_delete_policy(call->kmsd->store, arn, err);
-
+	r = store_iam_delete_policy(call->kmsd->store, p->arn, err);
+	if (r == -ENOTEMPTY)
+		return fault_set(
+			err, FAULT_DELETE_CONFLICT,
+			"This policy has more than one version. Before you delete a policy, "
+			"you must delete the policy's versions. The default version is "
+			"deleted with the policy.");
 	if (r == -EBUSY)
 		return fault_set(err, FAULT_DELETE_CONFLICT,
 				 "Cannot delete a policy attached to entities.");
-	return r == -ENOENT ? no_policy(arn, err) : r;
+	return r == -ENOENT ? iam_no_policy(p->arn, err) : r;
 }
 
 static bool wanted(const struct call *call, const struct iam_policy *p)

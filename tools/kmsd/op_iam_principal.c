@@ -118,6 +118,8 @@ int op_iam_create(struct call *call, struct err *err)
 	wanted.trust_ids = ids;
 	r = r ? r : iam_take_tags(call, &tags, &wanted.tag_count, err);
 	wanted.tags = tags;
+	if (r == 0 && wanted.boundary_arn && !iam_own_policy(call, wanted.boundary_arn))
+		r = no_boundary(wanted.boundary_arn, err);
 	r = r ? r : store_iam_create(call->kmsd->store, &wanted, &p, err);
 	if (r == -EEXIST)
 		return fault_set(err, FAULT_ENTITY_EXISTS, "%s with name %s already exists.",
@@ -222,7 +224,8 @@ int op_iam_put_boundary(struct call *call, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = store_iam_set_boundary(call->kmsd->store, p, arn, err);
+	r = iam_own_policy(call, arn) ? store_iam_set_boundary(call->kmsd->store, p, arn, err)
+				      : -ENOENT;
 	return r == -ENOENT ? no_boundary(arn, err) : r;
 }
 

@@ -84,6 +84,8 @@ MEMBERS(create_policy, POLICY_NAME, PATH, DOCUMENT, {"Description", SHAPE_IAM_DE
 	{"Tags", SHAPE_UNSUPPORTED, 0});
 MEMBERS(policy, POLICY_ARN);
 MEMBERS(policy_version, POLICY_ARN, {"VersionId", SHAPE_IAM_VERSION_ID, REQ});
+MEMBERS(create_version, POLICY_ARN, DOCUMENT, {"SetAsDefault", SHAPE_BOOLEAN, 0});
+MEMBERS(list_versions, POLICY_ARN, MARKER, MAX_ITEMS);
 MEMBERS(list_policies, {"Scope", SHAPE_IAM_POLICY_SCOPE, 0}, {"OnlyAttached", SHAPE_BOOLEAN, 0},
 	PREFIX, {"PolicyUsageFilter", SHAPE_IAM_POLICY_USAGE, 0}, MARKER, MAX_ITEMS);
 MEMBERS(user_and_arn, USER, POLICY_ARN);
@@ -117,10 +119,12 @@ static const struct operation iam[] = {
 	{ROW("AttachUserPolicy", op_iam_attach, user_and_arn, "user")},
 	{ROW("CreateAccessKey", op_iam_create_key, self, "user")},
 	{ROW("CreatePolicy", op_iam_create_policy, create_policy, "policy")},
+	{ROW("CreatePolicyVersion", op_iam_create_version, create_version, "policy")},
 	{ROW("CreateRole", op_iam_create, create_role, "role")},
 	{ROW("CreateUser", op_iam_create, create_user, "user")},
 	{ROW("DeleteAccessKey", op_iam_delete_key, key_of_self, "user")},
 	{ROW("DeletePolicy", op_iam_delete_policy, policy, "policy")},
+	{ROW("DeletePolicyVersion", op_iam_delete_version, policy_version, "policy")},
 	{ROW("DeleteRole", op_iam_delete, role, "role")},
 	{ROW("DeleteRolePermissionsBoundary", op_iam_delete_boundary, role, "role")},
 	{ROW("DeleteRolePolicy", op_iam_delete_inline, role_policy, "role")},
@@ -139,6 +143,7 @@ static const struct operation iam[] = {
 	{ROW("ListAttachedRolePolicies", op_iam_list_attached, list_of_role, "role"), READ},
 	{ROW("ListAttachedUserPolicies", op_iam_list_attached, list_of_user, "user"), READ},
 	{ROW("ListPolicies", op_iam_list_policies, list_policies, NULL), READ},
+	{ROW("ListPolicyVersions", op_iam_list_versions, list_versions, "policy"), READ},
 	{ROW("ListRolePolicies", op_iam_list_inline, list_of_role, "role"), READ},
 	{ROW("ListRoleTags", op_iam_list_tags, list_of_role, "role"), READ},
 	{ROW("ListRoles", op_iam_list, list_entities, "role"), READ},
@@ -149,6 +154,7 @@ static const struct operation iam[] = {
 	{ROW("PutRolePolicy", op_iam_put_inline, put_role_policy, "role")},
 	{ROW("PutUserPermissionsBoundary", op_iam_put_boundary, user_boundary, "user")},
 	{ROW("PutUserPolicy", op_iam_put_inline, put_user_policy, "user")},
+	{ROW("SetDefaultPolicyVersion", op_iam_set_default_version, policy_version, "policy")},
 	{ROW("TagRole", op_iam_tag, tag_role, "role")},
 	{ROW("TagUser", op_iam_tag, tag_user, "user")},
 	{ROW("UntagRole", op_iam_untag, untag_role, "role")},

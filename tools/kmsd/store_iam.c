@@ -68,15 +68,28 @@ static const char *const statements[IAM_STATEMENT_COUNT] = {
 		       " WHERE arn = ?2",
 	[IAM_DETACH] = "DELETE FROM iam_attached WHERE owner = ?1 AND arn = ?2",
 	[IAM_POLICY_INSERT] = "INSERT OR IGNORE INTO iam_policies (arn, account, id, name, path,"
-			      " description, text, created_ms)"
-			      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+			      " description, text, created_ms, updated_ms)"
+			      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
 	[IAM_POLICY_LOAD] = "SELECT account, id, name, path, description, text, created_ms,"
 			    " (SELECT count(*) FROM iam_attached WHERE arn = ?1),"
-			    " (SELECT count(*) FROM iam_principals WHERE boundary_arn = ?1)"
+			    " (SELECT count(*) FROM iam_principals WHERE boundary_arn = ?1),"
+			    " default_version, last_version, updated_ms"
 			    " FROM iam_policies WHERE arn = ?1",
 	[IAM_POLICY_DELETE] = "DELETE FROM iam_policies WHERE arn = ?1",
 	[IAM_POLICY_LIST] = "SELECT arn FROM iam_policies WHERE account = ?1 AND name > ?2"
 			    " ORDER BY name LIMIT ?3",
+	[IAM_VERSION_INSERT] = "INSERT INTO iam_policy_versions VALUES (?1, ?2, ?3, ?4)",
+	[IAM_VERSION_LIST] = "SELECT v.version, v.text, v.created_ms, v.version = p.default_version"
+			     " FROM iam_policy_versions v JOIN iam_policies p ON p.arn = v.arn"
+			     " WHERE v.arn = ?1 ORDER BY v.version DESC",
+	[IAM_VERSION_DELETE] = "DELETE FROM iam_policy_versions WHERE arn = ?1 AND version = ?2",
+	[IAM_VERSION_DELETE_ALL] = "DELETE FROM iam_policy_versions WHERE arn = ?1",
+	[IAM_POLICY_SET_LAST] =
+		"UPDATE iam_policies SET last_version = ?2, updated_ms = ?3 WHERE arn = ?1",
+	[IAM_POLICY_SET_DEFAULT] =
+		"UPDATE iam_policies SET default_version = ?2, text = v.text, updated_ms = ?3"
+		" FROM iam_policy_versions v WHERE iam_policies.arn = ?1 AND v.arn = ?1"
+		" AND v.version = ?2",
 	[IAM_TAG_PUT] = "INSERT OR REPLACE INTO iam_tags VALUES (?1, ?2, ?3)",
 	[IAM_TAG_DELETE] = "DELETE FROM iam_tags WHERE owner = ?1 AND tag_key = ?2",
 	[IAM_TAG_DELETE_ALL] = "DELETE FROM iam_tags WHERE owner = ?1",

@@ -72,9 +72,10 @@ struct iam_policy {
 	char name[IAM_NAME_MAX + 1];
 	char path[IAM_PATH_MAX + 1];
 	char arn[IAM_ARN_MAX];
-	int64_t created_ms;
+	int64_t created_ms, updated_ms;
+	int64_t default_version, last_version;
 	uint64_t attachments, boundaries; /* principals that have it */
-	char *description, *text;	  /* owned */
+	char *description, *text;	  /* owned; the text is the default version's */
 };
 
 struct iam_access_key {
@@ -159,8 +160,30 @@ int store_iam_load_policy(struct store *store, const char *arn, struct iam_polic
 void store_iam_free_policy(struct iam_policy *policy);
 void store_iam_free_policyp(struct iam_policy **policy);
 
-/* -EBUSY: attached, or someone's boundary. */
+/* -EBUSY: attached, or someone's boundary. -ENOTEMPTY: it has versions beside the default one. */
 int store_iam_delete_policy(struct store *store, const char *arn, struct err *err);
+
+/* Versions (store_iam_version.c). Numbers rise and are never given twice. */
+struct iam_version {
+	int64_t number, created_ms;
+	const char *text;
+	bool is_default;
+};
+
+#define IAM_VERSIONS_MAX 5
+
+/* -ENOENT: no such policy. -E2BIG: it has IAM_VERSIONS_MAX. */
+int store_iam_create_version(struct store *store, const char *arn, const char *text,
+			     bool as_default, int64_t now_ms, int64_t *ret_number, struct err *err);
+/* -ENOENT: no such policy or version. */
+int store_iam_set_default_version(struct store *store, const char *arn, int64_t number,
+				  int64_t now_ms, struct err *err);
+/* -ENOENT; -EBUSY: it is the default one. */
+int store_iam_delete_version(struct store *store, const char *arn, int64_t number, struct err *err);
+/* Newest first; @fn must not come back here. Returns how many; stops at a negative of @fn. */
+int store_iam_each_version(struct store *store, const char *arn,
+			   int (*fn)(const struct iam_version *version, void *arg), void *arg,
+			   struct err *err);
 int store_iam_each_policy(struct store *store, const char *account, const char *after, size_t limit,
 			  int (*fn)(const char *arn, void *arg), void *arg, struct err *err);
 

@@ -212,11 +212,18 @@ int store_iam_create_policy(struct store *store, const struct iam_new *wanted, c
 		return r;
 	(void)snprintf(arn, sizeof(arn), "arn:aws:iam::%s:policy%s%s", wanted->account,
 		       wanted->path, wanted->name); /* fits */
-	r = store_iam_change(store, IAM_POLICY_INSERT, err, "ttttttti", arn, wanted->account, id,
-			     wanted->name, wanted->path,
-			     wanted->description ? wanted->description : "", text, wanted->now_ms);
+	r = store_iam_begin(store, err);
+	if (r < 0)
+		return r;
+	r = sql_run(store->iam->sql, IAM_POLICY_INSERT, err, "ttttttti", arn, wanted->account, id,
+		    wanted->name, wanted->path, wanted->description ? wanted->description : "",
+		    text, wanted->now_ms);
 	if (r == 0)
-		return err_set(err, EEXIST, "policy '%s' is there", wanted->name);
+		r = err_set(err, EEXIST, "policy '%s' is there", wanted->name);
+	if (r > 0)
+		r = sql_run(store->iam->sql, IAM_VERSION_INSERT, err, "titi", arn, (int64_t)1, text,
+			    wanted->now_ms);
+	r = store_iam_end(store, r, err);
 	return r < 0 ? r : store_iam_load_policy(store, arn, ret_policy, err);
 }
 
@@ -247,11 +254,14 @@ static int take_policy(struct sqlite3_stmt *stmt, const char *arn, struct iam_po
 	p->created_ms = sql_int(stmt, 6);
 	p->attachments = (uint64_t)sql_int(stmt, 7);
 	p->boundaries = (uint64_t)sql_int(stmt, 8);
+	p->default_version = sql_int(stmt, 9);
+	p->last_version = sql_int(stmt, 10);
+	p->updated_ms = sql_int(stmt, 11);
 	return p->description && p->text ? 0 : -ENOMEM;
 }
 
-static int load_policy_locked(struct sql *sql, const char *arn, struct iam_policy **ret_policy,
-			      struct err *err)
+int store_iam_load_policy_locked(struct sql *sql, const char *arn, struct iam_policy **ret_policy,
+				 struct err *err)
 {
 	struct iam_policy *p;
 	struct sqlite3_stmt *stmt;
@@ -281,7 +291,7 @@ int store_iam_load_policy(struct store *store, const char *arn, struct iam_polic
 	if (strlen(arn) >= IAM_ARN_MAX)
 		return err_set(err, ENOENT, "no policy of so long an ARN");
 	sql_lock(store->iam->sql);
-	r = load_policy_locked(store->iam->sql, arn, ret_policy, err);
+	r = store_iam_load_policy_locked(store->iam->sql, arn, ret_policy, err);
 	sql_unlock(store->iam->sql);
 	return r;
 }
@@ -294,10 +304,13 @@ int store_iam_delete_policy(struct store *store, const char *arn, struct err *er
 
 	if (r < 0)
 		return r;
-	r = load_policy_locked(sql, arn, &p, err);
+	r = store_iam_load_policy_locked(sql, arn, &p, err);
 	if (r == 0 && (p->attachments || p->boundaries))
 		r = err_set(err, EBUSY, "policy '%s' is in use", arn);
-	r = r ? r : sql_run(sql, IAM_POLICY_DELETE, err, "t", arn);
+	r = r ? r : sql_run(sql, IAM_VERSION_DELETE_ALL, err, "t", arn);
+	if (r > 1)
+		r = err_set(err, ENOTEMPTY, "policy '%s' has other versions", arn);
+	r = r < 0 ? r : sql_run(sql, IAM_POLICY_DELETE, err, "t", arn);
 	store_iam_free_policy(p);
 	r = store_iam_end(store, r, err);
 	return r < 0 ? r : 0;

@@ -28,6 +28,12 @@ enum iam_statement {
 	IAM_POLICY_LOAD,
 	IAM_POLICY_DELETE,
 	IAM_POLICY_LIST,
+	IAM_POLICY_SET_LAST,
+	IAM_POLICY_SET_DEFAULT,
+	IAM_VERSION_INSERT,
+	IAM_VERSION_LIST,
+	IAM_VERSION_DELETE,
+	IAM_VERSION_DELETE_ALL,
 	IAM_TAG_PUT,
 	IAM_TAG_DELETE,
 	IAM_TAG_DELETE_ALL,
@@ -60,6 +66,10 @@ void store_iam_close(struct store_iam *iam);
  */
 int store_iam_begin(struct store *store, struct err *err);
 int store_iam_end(struct store *store, int r, struct err *err);
+
+/* -ENOENT. Inside a change. */
+int store_iam_load_policy_locked(struct sql *sql, const char *arn, struct iam_policy **ret_policy,
+				 struct err *err);
 
 /* One statement as a change of its own. Returns the number of rows. */
 #define store_iam_change(store, id, err, ...)                                                      \
