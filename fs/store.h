@@ -122,6 +122,33 @@ struct store_snapshot {
 int store_snapshot(struct store *store, struct disk *to, void (*taken)(void *arg), void *arg,
 		   struct store_snapshot *ret_snapshot, struct err *err);
 
+/* A unit that differs, as EBS's ListChangedBlocks has it. */
+#define STORE_DIFF_UNIT (512u * 1024) /* bytes */
+
+struct store_change {
+	uint64_t off, len;	  /* bytes; the last unit may be shorter */
+	bool in_first, in_second; /* whether it holds any data there */
+};
+
+/*
+ * Call @change for each unit, in order, in which two stores of one volume, both open for reading only,
+ * differ. A negative result of @change ends it. -EINVAL: of different volumes; else as store_read().
+ */
+int store_diff(struct store *first, struct store *second,
+	       int (*change)(void *arg, const struct store_change *c), void *arg, struct err *err);
+
+struct voldir_job;
+
+/*
+ * Make of @to, a directory with segments/ in it and nothing else of a store, a new volume @volume_id that
+ * holds what the @store, open for reading only, holds, under the same data key: its segments are linked, or
+ * copied where they cannot be. *@ret_geometry is the new one's, with its lineage. Files are synced, names are not. The
+ * store's map is of no use for checkpoints afterwards. -E2BIG: the lineage is too long.
+ */
+int store_restore(struct store *store, struct disk *to, const char *volume_id,
+		  const struct secret *data_key, const struct voldir_job *job,
+		  struct store_geometry *ret_geometry, struct err *err);
+
 /* Write a checkpoint now. It is done from time to time by itself. Errors as store_flush(). */
 int store_checkpoint(struct store *store, struct err *err);
 

@@ -259,7 +259,8 @@ static int empty(struct disk *disk, struct err *err)
 		"volume.json", "volume.json.new", "snapshot.json", "snapshot.json.new",
 		"map",	       "root.0",	  "root.1",	   "flushed",
 		"lock",	       "control",	  "events.jsonl",  "events.jsonl.1",
-		"outage.json", "outage.json.new", VOLDIR_MARK};
+		"outage.json", "outage.json.new", "grant.json",	   "grant.json.new",
+		VOLDIR_MARK};
 	uint32_t *ids = NULL;
 	size_t count = 0;
 	char name[32];

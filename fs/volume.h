@@ -39,6 +39,10 @@ int volume_create(const char *dir, const struct volume_create_options *options, 
 int volume_unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
 		  struct err *err);
 
+/* As volume_unwrap(), but the header's MAC is not looked at. */
+int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
+			   struct secret **ret_data_key, struct err *err);
+
 /* Is there a volume.json in @dir? */
 bool volume_is(const char *dir);
 

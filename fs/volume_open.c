@@ -12,6 +12,7 @@
 #include "err.h"
 #include "kms.h"
 #include "secret.h"
+#include "snapshot.h"
 #include "store.h"
 #include "volume.h"
 
@@ -29,6 +30,9 @@ static int open_all(struct volume *v, struct kms *kms, bool read_only, struct er
 		return err_set(err, errno, "%s", strerror(errno));
 	volume_header_freep(&v->header); /* who held the lock until now may have changed it */
 	r = volume_header_load(v->dir, &v->header, err);
+	if (r == 0 && snapshot_is(v->dir))
+		r = read_only ? snapshot_check(v->dir, v->header, NULL, err)
+			      : err_set(err, EROFS, "this is a snapshot, and never changed");
 	if (r == 0)
 		r = attachment_begin(v->header, v->dir_fd, kms, &v->attachment, &key, err);
 	if (r == 0)

@@ -21,6 +21,8 @@ static const struct row rows[] = {
 	{"create", cmd_create, "make a new encrypted volume"},
 	{"mount", cmd_mount, "show a volume as a file, or as a mounted file system"},
 	{"start", cmd_start, "bring a volume back whose key is usable again"},
+	{"diff", cmd_diff, "list what differs between two snapshots"},
+	{"restore", cmd_restore, "make a volume of a snapshot"},
 	{"snapshot", cmd_snapshot, "make, list and delete snapshots"},
 	{"events", cmd_events, "list what happened to a volume"},
 	{"status", cmd_status, "say how a volume is doing"},

@@ -32,18 +32,14 @@ create() {
 	"$KMSVOL" snapshot create "$@" --json >created
 }
 
-# Calls of KMS beside the checks of the mounted volume's key.
-calls() {
-	aws cloudtrail lookup-events --query "length(Events[?EventName!='Decrypt' && EventName!='LookupEvents'])" --output text
-}
-
 # --- of a mounted volume
 fill 24
 first=$(sum D)
-before=$(calls)
-need_ok 'a snapshot of a mounted volume is made' create V one --description 'the first'
+endpoint=$AWS_ENDPOINT_URL
+AWS_ENDPOINT_URL=http://127.0.0.1:1 # nobody is there
+need_ok 'a snapshot of a mounted volume is made, and KMS not asked' create V one --description 'the first'
+AWS_ENDPOINT_URL=$endpoint
 like 'it has a snapshot id' "$(jq -r .snapshot_id created)" '^snap-[0-9a-f]{17}$'
-is 'KMS was not asked' "$(calls)" "$before"
 is 'no unfinished one is left' "$(ls -d V/*.partial *.partial 2>/dev/null)" ''
 fill 8 4
 second=$(sum D)
