@@ -50,6 +50,9 @@ int voldir_make(struct disk *parent, const char *name, struct disk **ret_disk, s
 	if (r < 0)
 		return err_set(err, -r, "'%s': %s", name, strerror(-r));
 	r = voldir_put(disk, VOLDIR_MARK, "", err);
+	/* Before anything else is in there: what is left after a crash is marked, or empty. */
+	if (r == 0 && (r = disk->ops->sync_dir(disk, ".")) < 0)
+		(void)err_set(err, -r, "'%s': cannot sync it: %s", name, strerror(-r));
 	if (r == 0 && (r = disk->ops->mkdir(disk, "segments")) < 0)
 		(void)err_set(err, -r, "segments: cannot make the directory: %s", strerror(-r));
 	if (r < 0) {
@@ -252,15 +255,14 @@ static int unlink_one(struct disk *disk, const char *name, struct err *err)
 	return err_set(err, -r, "%s: cannot unlink: %s", name, strerror(-r));
 }
 
-/* All files of a volume's directory; the mark goes last, so that what is left is still known. */
+/* All files of a volume's directory; the mark goes last, durably so, that what is left is still known. */
 static int empty(struct disk *disk, struct err *err)
 {
 	static const char *const names[] = {
 		"volume.json", "volume.json.new", "snapshot.json", "snapshot.json.new",
 		"map",	       "root.0",	  "root.1",	   "flushed",
 		"lock",	       "control",	  "events.jsonl",  "events.jsonl.1",
-		"outage.json", "outage.json.new", "grant.json",	   "grant.json.new",
-		VOLDIR_MARK};
+		"outage.json", "outage.json.new", "grant.json",	   "grant.json.new"};
 	uint32_t *ids = NULL;
 	size_t count = 0;
 	char name[32];
@@ -282,7 +284,9 @@ static int empty(struct disk *disk, struct err *err)
 	}
 	for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(*names); i++)
 		r = unlink_one(disk, names[i], err);
-	return r;
+	if (r == 0 && (r = disk->ops->sync_dir(disk, ".")) < 0)
+		(void)err_set(err, -r, "cannot sync the directory: %s", strerror(-r));
+	return r < 0 ? r : unlink_one(disk, VOLDIR_MARK, err);
 }
 
 int voldir_remove(struct disk *parent, const char *name, struct err *err)
