@@ -100,6 +100,14 @@ static int set_notification(struct kms_json *obj, const struct events *e, const 
 	return v ? kms_json_set(obj, "notification", v) : 0; /* our own words will do */
 }
 
+static int set_snapshot(struct kms_json *obj, const struct notification_snapshot *n)
+{
+	struct kms_json *v = notification_snapshot(n);
+
+	return kms_json_set_str(obj, "snapshot", n->snapshot_id) |
+	       (v ? kms_json_set(obj, "notification", v) : 0);
+}
+
 /* The line for @event, with its newline; the caller frees. NULL: out of memory. */
 static char *make_line(const struct events *e, const struct event *event)
 {
@@ -120,6 +128,8 @@ static char *make_line(const struct events *e, const struct event *event)
 		     set_if(obj, "kms_request_id", event->err->request_id);
 	if (event->failed_key && event->err)
 		r |= set_notification(obj, e, event);
+	if (event->snapshot)
+		r |= set_snapshot(obj, event->snapshot);
 	text = r ? NULL : kms_json_text(obj);
 	if (!text)
 		return NULL;

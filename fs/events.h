@@ -9,6 +9,7 @@
 
 struct err;
 struct events;
+struct notification_snapshot;
 
 #define EVENTS_FILE "events.jsonl"
 #define EVENTS_OLD  "events.jsonl.1"
@@ -18,15 +19,17 @@ struct events;
 /*
  * NULL members are left out. Names: mounted, unmounting; key-check (result: ok, refused, transient,
  * wrong-call); state-changed (from, to); what was done about it: io-held, io-refused, writes-refused,
- * key-wiped, io-resumed; start-failed, close-failed.
+ * key-wiped, io-resumed; start-failed, close-failed; snapshot (result: succeeded,
+ * failed).
  */
 struct event {
 	const char *name;
 	const char *result;
 	const char *from, *to;
 	const char *reason;
-	const struct err *err;	/* code and request id of AWS, where it has them */
-	const char *rds_event;	/* "RDS-EVENT-0418", and then its text for this volume follows */
+	const struct err *err; /* code and request id of AWS, where it has them */
+	const char *rds_event; /* "RDS-EVENT-0418", and then its text for this volume follows */
+	const struct notification_snapshot *snapshot; /* a snapshot was made, or not */
 	const char *failed_key; /* key that kept an EBS volume from being attached; @err says why */
 };
 

@@ -1,4 +1,4 @@
-/* EventBridge's event of a failed attachment. See notification.h. */
+/* EventBridge's events of volumes and snapshots. See notification.h. */
 #include "notification.h"
 
 #include <stdbool.h>
@@ -10,6 +10,13 @@
 #include "utc.h"
 
 #define PART_MAX 63
+#define ARN_MAX	 (2 * PART_MAX + 64)
+
+/* Region and account of a key. */
+static bool parts(const char *key_arn, char region[PART_MAX + 1], char account[PART_MAX + 1])
+{
+	return sscanf(key_arn, "arn:%*[^:]:kms:%63[^:]:%63[^:]:", region, account) == 2;
+}
 
 /* Version 4, RFC 9562. */
 static bool new_uuid(char ret[37])
@@ -44,7 +51,7 @@ static struct kms_json *resources_of(const struct notification *n, const char *r
 				     const char *account)
 {
 	struct kms_json *list = kms_json_new_array();
-	char arn[2 * PART_MAX + 64];
+	char arn[ARN_MAX];
 
 	(void)snprintf(arn, sizeof(arn), "arn:aws:ec2:%s:%s:volume/%.32s", region, account,
 		       n->volume_id); /* fits */
@@ -55,26 +62,69 @@ static struct kms_json *resources_of(const struct notification *n, const char *r
 	return list;
 }
 
-struct kms_json *notification_attach_failed(const struct notification *n)
+/* The frame of an event. Takes @resources and @detail; NULL: out of memory, or no ARN. */
+static struct kms_json *event_of(const char *type, const char *key_arn, int64_t seconds,
+				 struct kms_json *resources, struct kms_json *detail)
 {
 	char region[PART_MAX + 1], account[PART_MAX + 1], uuid[37], time[UTC_LEN];
-	struct kms_json *obj;
-	int r;
+	struct kms_json *obj = kms_json_new_object();
 
-	if (sscanf(n->key_arn, "arn:%*[^:]:kms:%63[^:]:%63[^:]:", region, account) != 2 ||
-	    !new_uuid(uuid) || utc_format(n->seconds, time) < 0)
+	if (obj && resources && detail && parts(key_arn, region, account) && new_uuid(uuid) &&
+	    utc_format(seconds, time) == 0 &&
+	    (kms_json_set_str(obj, "version", "0") | kms_json_set_str(obj, "id", uuid) |
+	     kms_json_set_str(obj, "detail-type", type) |
+	     kms_json_set_str(obj, "source", "aws.ec2") |
+	     kms_json_set_str(obj, "account", account) | kms_json_set_str(obj, "time", time) |
+	     kms_json_set_str(obj, "region", region)) == 0) {
+		if ((kms_json_set(obj, "resources", resources) |
+		     kms_json_set(obj, "detail", detail)) == 0)
+			return obj;
+		kms_json_free(obj); /* with what it took */
 		return NULL;
-	obj = kms_json_new_object();
-	if (!obj)
-		return NULL;
-	r = kms_json_set_str(obj, "version", "0") | kms_json_set_str(obj, "id", uuid) |
-	    kms_json_set_str(obj, "detail-type", "EBS Volume Notification") |
-	    kms_json_set_str(obj, "source", "aws.ec2") | kms_json_set_str(obj, "account", account) |
-	    kms_json_set_str(obj, "time", time) | kms_json_set_str(obj, "region", region) |
-	    kms_json_set(obj, "resources", resources_of(n, region, account)) |
-	    kms_json_set(obj, "detail", detail_of(n));
-	if (r == 0)
-		return obj;
+	}
+	kms_json_free(resources);
+	kms_json_free(detail);
 	kms_json_free(obj);
+	return NULL;
+}
+
+struct kms_json *notification_attach_failed(const struct notification *n)
+{
+	char region[PART_MAX + 1], account[PART_MAX + 1];
+
+	if (!parts(n->key_arn, region, account))
+		return NULL;
+	return event_of("EBS Volume Notification", n->key_arn, n->seconds,
+			resources_of(n, region, account), detail_of(n));
+}
+
+/* The region stands where others have the account, as AWS has it. */
+static void ec2_arn(const char *region, const char *kind, const char *id, char arn[ARN_MAX])
+{
+	(void)snprintf(arn, ARN_MAX, "arn:aws:ec2::%s:%s/%.32s", region, kind, id); /* fits */
+}
+
+struct kms_json *notification_snapshot(const struct notification_snapshot *n)
+{
+	char region[PART_MAX + 1], account[PART_MAX + 1], start[UTC_LEN], end[UTC_LEN];
+	char snapshot[ARN_MAX], volume[ARN_MAX];
+	struct kms_json *list = kms_json_new_array(), *d = kms_json_new_object();
+
+	if (!list || !d || !parts(n->key_arn, region, account) || utc_format(n->start, start) < 0 ||
+	    utc_format(n->end, end) < 0)
+		goto fail;
+	ec2_arn(region, "snapshot", n->snapshot_id, snapshot);
+	ec2_arn(region, "volume", n->volume_id, volume);
+	if ((kms_json_add_str(list, snapshot) | kms_json_set_str(d, "event", "createSnapshot") |
+	     kms_json_set_str(d, "result", n->cause ? "failed" : "succeeded") |
+	     kms_json_set_str(d, "cause", n->cause ? n->cause : "") |
+	     kms_json_set_str(d, "request-id", "") | kms_json_set_str(d, "snapshot_id", snapshot) |
+	     kms_json_set_str(d, "source", volume) | kms_json_set_str(d, "startTime", start) |
+	     kms_json_set_str(d, "endTime", end)) < 0)
+		goto fail;
+	return event_of("EBS Snapshot Notification", n->key_arn, n->end, list, d);
+fail:
+	kms_json_free(list);
+	kms_json_free(d);
 	return NULL;
 }

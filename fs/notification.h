@@ -1,6 +1,7 @@
 /*
- * What AWS tells of a volume that could not be attached: the event that EventBridge delivers ("Amazon EC2
- * User Guide, EventBridge events for Amazon EBS", EBS Volume Notification).
+ * What AWS tells of a volume that could not be attached, and of a snapshot: the events that EventBridge
+ * delivers ("Amazon EC2 User Guide, EventBridge events for Amazon EBS", EBS Volume Notification and EBS
+ * Snapshot Notification).
  */
 #ifndef FS_NOTIFICATION_H
 #define FS_NOTIFICATION_H
@@ -18,5 +19,15 @@ struct notification {
 
 /* The caller frees. NULL: out of memory, or no ARN. */
 struct kms_json *notification_attach_failed(const struct notification *n);
+
+struct notification_snapshot {
+	const char *snapshot_id, *volume_id;
+	const char *key_arn; /* its region and account are the snapshot's */
+	const char *cause;   /* NULL: it succeeded */
+	int64_t start, end;  /* seconds since 1970 */
+};
+
+/* createSnapshot. As above. */
+struct kms_json *notification_snapshot(const struct notification_snapshot *n);
 
 #endif

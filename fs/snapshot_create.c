@@ -19,9 +19,11 @@
 #include "bytes.h"
 #include "disk.h"
 #include "err.h"
+#include "events.h"
 #include "kms_json.h"
 #include "mount.h"
 #include "mountinfo.h"
+#include "notification.h"
 #include "secret.h"
 #include "snapshot_make.h"
 #include "voldir.h"
@@ -224,8 +226,16 @@ static int fill(struct making *m, struct err *err)
 	}
 	if (r < 0)
 		return err_set(err, -r, "volume '%s': %s", m->volume_dir, busy.msg);
-	r = snapshot_fill(m->volume, m->stage, NULL, &m->created->info, NULL, NULL, &held_ms, err);
+	if (m->options->before) { /* says that nothing is mounted */
+		r = hold(m, err);
+		let_go(m);
+	}
+	if (r == 0)
+		r = snapshot_fill(m->volume, m->stage, NULL, &m->created->info, NULL, NULL,
+				  &held_ms, err);
 	(void)close(fd); /* the lock's: nothing was written */
+	if (r < 0 && m->options->before)
+		return r;
 	return r < 0 ? err_prefix(err, "volume '%s'", m->volume_dir) : 0;
 }
 
@@ -243,6 +253,30 @@ static int check_volume(struct making *m, struct err *err)
 				      m->options->description ? m->options->description : "",
 				      &m->created->info, err);
 	return r < 0 ? err_prefix(err, "volume '%s'", m->volume_dir) : 0;
+}
+
+/* Into the volume's diary. */
+static void tell(struct making *m, const char *cause)
+{
+	const struct snapshot_info *info = &m->created->info;
+	const struct notification_snapshot n = {.snapshot_id = info->id,
+						.volume_id = info->volume_id,
+						.key_arn = info->key_arn,
+						.cause = cause,
+						.start = info->start_time,
+						.end = (int64_t)time(NULL)};
+	const struct event event = {.name = "snapshot",
+				    .result = cause ? "failed" : "succeeded",
+				    .reason = cause,
+				    .snapshot = &n};
+	int fd = open(m->volume_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct events *events = fd >= 0 ? events_new(fd, info->volume_id) : NULL;
+
+	if (events)
+		events_add(events, &event);
+	events_free(events);
+	if (fd >= 0)
+		(void)close(fd); /* only read */
 }
 
 static int make(struct making *m, struct err *err)
@@ -263,6 +297,8 @@ static int make(struct making *m, struct err *err)
 		if (r < 0)
 			(void)err_prefix(err, "snapshot '%s'", c->dir);
 	}
+	if (m->begun)
+		tell(m, r < 0 ? err->msg : NULL);
 	if (r < 0 && m->begun) /* the first error is the one to tell */
 		(void)voldir_remove(m->volume, m->stage_name, &second);
 	return r;

@@ -40,6 +40,9 @@ AWS_ENDPOINT_URL=http://127.0.0.1:1 # nobody is there
 need_ok 'a snapshot of a mounted volume is made, and KMS not asked' create V one --description 'the first'
 AWS_ENDPOINT_URL=$endpoint
 like 'it has a snapshot id' "$(jq -r .snapshot_id created)" '^snap-[0-9a-f]{17}$'
+is "it is in the volume's diary as EventBridge would tell it" \
+	"$(jq -c 'select(.event == "snapshot").notification | [."detail-type", .detail.event, .detail.result, (.detail.snapshot_id | split("/")[1])]' V/events.jsonl)" \
+	"[\"EBS Snapshot Notification\",\"createSnapshot\",\"succeeded\",$(jq .snapshot_id created)]"
 is 'no unfinished one is left' "$(ls -d V/*.partial *.partial 2>/dev/null)" ''
 fill 8 4
 second=$(sum D)
