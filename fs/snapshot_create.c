@@ -172,6 +172,7 @@ static int ask(struct making *m, const char *op, struct kms_json **ret_reply, st
 static int await(struct making *m, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+	const struct voldir_job *job = m->options->job;
 
 	for (;;) {
 		AUTO(kms_json_freep) struct kms_json *reply = NULL;
@@ -184,8 +185,14 @@ static int await(struct making *m, struct err *err)
 			return r;
 		if (strcmp(state, "running") != 0)
 			let_go(m);
-		if (strcmp(state, "done") == 0)
-			return kms_json_u64(reply, "held_ms", &m->created->held_ms, err);
+		if (strcmp(state, "done") == 0) {
+			r = kms_json_bool(reply, "key_lost", &m->created->key_lost, err);
+			return r < 0 ? r
+				     : kms_json_u64(reply, "held_ms", &m->created->held_ms, err);
+		}
+		if (job && job->stop &&
+		    atomic_load(job->stop)) /* what the daemon still makes goes */
+			return err_set(err, EINTR, "interrupted"); /* with the next snapshot */
 		(void)nanosleep(&pause, NULL);
 	}
 }
@@ -207,9 +214,7 @@ static int fill_by_daemon(struct making *m, struct err *err)
 		path = NULL;
 		return err_set(err, ENOMEM, "out of memory");
 	}
-	r = snapshot_load(path, &m->created->info, err);
-	m->created->key_lost = r == 0 && m->created->info.consistency != SNAPSHOT_MOUNTED;
-	return r;
+	return snapshot_load(path, &m->created->info, err);
 }
 
 static int fill(struct making *m, struct err *err)

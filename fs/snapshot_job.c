@@ -26,6 +26,7 @@ struct snapshot_job {
 	char stage[SNAPSHOT_STAGE_LEN];
 	pthread_mutex_t lock; /* guards the rest */
 	bool running, taken;
+	bool key_lost; /* the store was closed for want of the key */
 	uint64_t held_ms;
 	struct err err; /* num 0: it went well */
 };
@@ -105,6 +106,7 @@ static int fill(struct store *store, void *arg)
 	disk_free(volume);
 	pthread_mutex_lock(&job->lock);
 	job->held_ms = held_ms;
+	job->key_lost = !store;
 	pthread_mutex_unlock(&job->lock);
 	return r;
 }
@@ -161,17 +163,20 @@ struct kms_json *snapshot_job_status(struct snapshot_job *job)
 	const char *state;
 	struct err err;
 	uint64_t held_ms;
+	bool key_lost;
 
 	pthread_mutex_lock(&job->lock);
 	err = job->err;
 	state = !job->running ? "done" : job->taken ? "taken" : "running";
 	held_ms = job->held_ms;
+	key_lost = job->key_lost;
 	pthread_mutex_unlock(&job->lock);
 	if (err.num)
 		return control_error(&err);
 	obj = kms_json_new_object();
 	if (obj && (kms_json_set_bool(obj, "ok", true) | kms_json_set_str(obj, "state", state) |
-		    kms_json_set_u64(obj, "held_ms", held_ms)) < 0)
+		    kms_json_set_u64(obj, "held_ms", held_ms) |
+		    kms_json_set_bool(obj, "key_lost", key_lost)) < 0)
 		kms_json_freep(&obj);
 	return obj;
 }

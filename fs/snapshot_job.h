@@ -20,7 +20,7 @@ void snapshot_job_free(struct snapshot_job *job);
 int snapshot_job_start(struct snapshot_job *job, const struct kms_json *request, struct err *err);
 
 /*
- * How the one begun last is: {"ok":true,"state":S,"held_ms":N} with S "running", "taken" (its moment has
+ * How the one begun last is: {"ok":true,"state":S,"held_ms":N,"key_lost":B} with S "running", "taken" (its moment has
  * passed) or "done"; or its error. NULL: out of memory.
  */
 struct kms_json *snapshot_job_status(struct snapshot_job *job);

@@ -126,7 +126,7 @@ int snapshot_fill(struct disk *volume, struct disk *stage, struct store *store,
 	int r = voldir_copy(volume, stage, VOLUME_HEADER_NAME, NULL, err);
 
 	*ret_held_ms = 0;
-	if (r == 0 && store)
+	if (r == 0 && store && !store_is_read_only(store))
 		r = fill_open(store, stage, info, taken, arg, ret_held_ms, err);
 	else if (r == 0)
 		r = fill_closed(volume, stage, info, err);

@@ -26,8 +26,8 @@ int snapshot_begin(struct disk *volume, const struct snapshot_info *info, struct
 		   struct err *err);
 
 /*
- * Fill it with all that the volume holds, and complete *@info. @store: the volume's, open; NULL: nobody has
- * it open, and this needs no key. @taken (NULL: nobody) is called when the moment has passed;
+ * Fill it with all that the volume holds, and complete *@info. @store: the volume's, open; NULL, or
+ * open for reading only: nobody changes it, and this needs no key. @taken (NULL: nobody) is called when the moment has passed;
  * *@ret_held_ms: how long writes were held.
  */
 int snapshot_fill(struct disk *volume, struct disk *stage, struct store *store,

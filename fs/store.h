@@ -122,6 +122,9 @@ struct store_snapshot {
 int store_snapshot(struct store *store, struct disk *to, void (*taken)(void *arg), void *arg,
 		   struct store_snapshot *ret_snapshot, struct err *err);
 
+/* Was it opened for reading only? Then nothing changes what its directory holds. */
+bool store_is_read_only(const struct store *store);
+
 /* A unit that differs, as EBS's ListChangedBlocks has it. */
 #define STORE_DIFF_UNIT (512u * 1024) /* bytes */
 

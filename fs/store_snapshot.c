@@ -88,6 +88,11 @@ static int copy_locked(struct store *store, struct disk *to, struct store_snapsh
 	return r;
 }
 
+bool store_is_read_only(const struct store *store)
+{
+	return store->read_only;
+}
+
 int store_snapshot(struct store *store, struct disk *to, void (*taken)(void *arg), void *arg,
 		   struct store_snapshot *ret_snapshot, struct err *err)
 {

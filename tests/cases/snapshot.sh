@@ -123,6 +123,12 @@ fill 4
 is 'and still holds when the volume has gone on' "$(what killed)" "$third"
 fourth=$(sum D)
 "$KMSVOL" unmount D
+mount_volume V D --read-only
+ok 'one of a volume that is mounted read-only is made' create V still
+is 'and nothing is missing in it' "$(jq -r '.consistency + (.notice // "")' created)" clean
+"$KMSVOL" unmount D
+is 'what it holds' "$(what still)" "$fourth"
+"$KMSVOL" snapshot delete still
 ok 'one of an unmounted volume is made' create V clean
 is 'and is clean' "$(jq -r '.consistency + (.notice // "")' created)" clean
 is 'what it holds' "$(what clean)" "$fourth"
