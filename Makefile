@@ -1,6 +1,7 @@
 # kmsvol: see README.md. `make demo` and `make check` are the two commands; `make help` lists all.
 #
 #   V=1            show the commands
+#   FUZZ_SECONDS=60 with fuzz: how long each target runs
 #   SAN=address    build with address and undefined sanitizers (in build-address/); SAN=thread
 #   T=segment      with check: only tests whose name has this in it
 #   PREFIX DESTDIR with install
@@ -16,7 +17,8 @@ VERSION := 0.1.0
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla
 comma := ,
 SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
-	$(if $(filter thread,$(SAN)),-fsanitize=thread)
+	$(if $(filter thread,$(SAN)),-fsanitize=thread) \
+	$(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined -fno-sanitize-recover=undefined)
 CFLAGS ?= -O2 -g
 LIBS := fuse3 libcurl json-c libssl libcrypto
 KMSD_LIBS := sqlite3 json-c libssl libcrypto
@@ -34,20 +36,23 @@ KMSD_SRC := $(wildcard tools/kmsd/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 TESTLIB_SRC := $(wildcard tests/lib/*.c)
 TESTTOOL_SRC := $(wildcard tests/tools/*.c)
-ALL_SRC := $(CLIENT_SRC) $(FS_SRC) $(KMSVOL_SRC) $(KMSD_SRC) $(UNIT_SRC) $(TESTLIB_SRC) $(TESTTOOL_SRC)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+ALL_SRC := $(CLIENT_SRC) $(FS_SRC) $(KMSVOL_SRC) $(KMSD_SRC) $(UNIT_SRC) $(TESTLIB_SRC) $(TESTTOOL_SRC) $(FUZZ_SRC) tests/fuzz/driver.c
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 BINS := $(B)/kmsvol $(B)/kmsd
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
-.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd install uninstall clean format unit testtools
+.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd install uninstall clean format unit testtools fuzz fuzz-run fuzzers
 all: build
 
 help:
 	@echo "make demo      set up, build, and show the main job on real data"
 	@echo "make check     set up, build, run every test (T=NAME: only some)"
 	@echo "make crash-soak SEED=N HOURS=H  crash histories of the store, on and on; 1 hour"
+	@echo "make fuzz      set up, build with clang, run each fuzz target for FUZZ_SECONDS=60 (T=NAME: only some)"
 	@echo "make bench     set up, build, print the speed table beside other encrypted file systems"
 	@echo "make bench-kmsd set up, build, print how fast kmsd answers, empty and with a million grants"
 	@echo "make setup     install the Debian packages that build and tests need"
@@ -68,12 +73,23 @@ demo check crash-soak bench bench-kmsd:
 setup:
 	$(Q)tests/lib/setup
 
+# libFuzzer is clang's; a directory of its own, as with other sanitizers.
+fuzz:
+	$(Q)tests/lib/setup fuzz
+	$(Q)$(MAKE) SAN=fuzz CC=clang CFLAGS="-O1 -g" fuzz-run
+
+fuzz-run: fuzzers
+	$(Q)BUILD=$(abspath $(B)) T=$(T) tests/fuzz/run
+
+# The targets: with libFuzzer in the directory of SAN=fuzz, else with a driver that takes a corpus.
+fuzzers: $(FUZZ_BINS)
+
 build: $(BINS)
 
 demo-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) tests/demo
 
-check-run: $(BINS) unit $(TESTTOOLS)
+check-run: $(BINS) unit $(TESTTOOLS) fuzzers
 	$(Q)BUILD=$(abspath $(B)) SAN=$(SAN) T=$(T) tests/run
 
 bench-run: $(BINS)
@@ -124,6 +140,13 @@ $(B)/unit/test_kmsd_%: $(B)/tests/unit/test_kmsd_%.o $(B)/libtest.a $(B)/libkmsd
 	@echo "  LD      $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(KMSD_LINK_LIBS) -lcmocka -lm
+
+$(B)/tests/fuzz/%.o: DIRS = -Itools/kmsd
+
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o) $(B)/libkmsd.a $(B)/libkmsclient.a
+	@echo "  LD      $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANFLAGS) $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(KMSD_LINK_LIBS) -lcmocka -lm
 
 $(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libkmsvolfs.a $(B)/libkmsclient.a
 	@echo "  LD      $@"

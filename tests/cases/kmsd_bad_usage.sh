@@ -4,7 +4,9 @@
 
 usage() { refused 2 "^kmsd: $1$" "$KMSD" "${@:2}"; }
 usage '--data-dir is missing; see kmsd --help'
-usage "takes options only, not 'x'; see 'kmsd --help'" x
+usage "'x' is neither an option nor a command; see 'kmsd --help'" x
+usage "--tls-cert and --tls-key go together, and without --tls; see kmsd --help" --data-dir d --tls-cert x
+usage "--tls-cert and --tls-key go together, and without --tls; see kmsd --help" --data-dir d --tls --tls-cert x --tls-key y
 usage "unknown option '--bogus'; see 'kmsd --help'" --bogus
 usage "unknown option '-q'; see 'kmsd --help'" -q
 usage "--help takes no argument: '--help=yes'; see 'kmsd --help'" --help=yes

@@ -1,14 +1,9 @@
 /*
- * libFuzzer target: a policy document of any kind is read, asked, and freed. The first byte chooses
- * the kind; the rest is the document. By hand:
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -std=gnu11 -D_GNU_SOURCE -Ikmsclient -Itools/kmsd \
- *     tests/fuzz/fuzz_policy.c tools/kmsd/policy*.c tools/kmsd/fault.c \
- *     kmsclient/{kms_json,bytes,err,secret}.c -ljson-c -lcrypto -o fuzz_policy
- *   ./fuzz_policy -max_len=8192 CORPUS tests/fuzz/policy
+ * Policy documents: one of any kind is read, asked, and freed. The first byte chooses the kind; the rest is the
+ * document.
  */
-#include <stddef.h>
-#include <stdint.h>
+#include "fuzz.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +14,6 @@
 #include "policy_trace.h"
 
 #define KEY "arn:aws:kms:us-east-1:111122223333:key/00112233-4455-6677-8899-aabbccddeeff"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int resolve(void *arg, const char *arn, char ret_id[POLICY_ID_MAX], struct err *err)
 {

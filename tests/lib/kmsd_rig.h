@@ -5,6 +5,7 @@
 #ifndef KMSD_RIG_H
 #define KMSD_RIG_H
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,13 +94,12 @@ RIG_FN int rig_set_up(void **state)
 
 RIG_FN void rig_remove_dir(struct rig *f)
 {
-	static const char *const names[] = {"kmsd.sqlite", "kmsd.sqlite-wal", "kmsd.sqlite-shm",
-					    "root-key", "audit.jsonl"};
+	DIR *dir = opendir(f->dir);
 
-	f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		(void)unlinkat(f->dir_fd, names[i], 0);
-	close(f->dir_fd);
+	assert_non_null(dir);
+	for (struct dirent *e; (e = readdir(dir));)
+		(void)unlinkat(dirfd(dir), e->d_name, 0); /* not "." and ".." */
+	closedir(dir);
 	assert_int_equal(rmdir(f->dir), 0);
 }
 

@@ -1,25 +1,12 @@
 /* IAM's store, callers and session tokens, and the event history, without sockets. */
+#include "kmsd_rig.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "bytes.h"
-#include "caller.h"
-#include "err.h"
 #include "events.h"
 #include "identity.h"
-#include "kms_json.h"
-#include "secret.h"
 #include "session.h"
-#include "store.h"
 #include "store_iam.h"
 
 #define ACCOUNT "111122223333"
@@ -28,61 +15,7 @@
 	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":"             \
 	"\"kms:*\",\"Resource\":\"*\"}]}"
 
-struct fixture {
-	char dir[64];
-	int dir_fd;
-	struct store *store;
-	struct callers *callers;
-};
-
-static void open_store(struct fixture *f)
-{
-	struct err err = {0};
-
-	f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY);
-	assert_true(f->dir_fd >= 0);
-	if (store_open(f->dir, f->dir_fd, &f->store, &err) < 0)
-		fail_msg("%s", err.msg);
-	assert_int_equal(callers_new(f->store, &f->callers, &err), 0);
-}
-
-static void close_store(struct fixture *f)
-{
-	callers_free(f->callers);
-	store_close(f->store);
-	close(f->dir_fd);
-}
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	strcpy(f->dir, "/tmp/kmsd-test.XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
-	open_store(f);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	static const char *const names[] = {
-		"kmsd.sqlite", "kmsd.sqlite-wal", "kmsd.sqlite-shm",   "root-key",
-		"audit.jsonl", "events.sqlite",	  "events.sqlite-wal", "events.sqlite-shm"};
-	struct fixture *f = *state;
-
-	close_store(f);
-	f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		(void)unlinkat(f->dir_fd, names[i], 0);
-	close(f->dir_fd);
-	assert_int_equal(rmdir(f->dir), 0);
-	free(f);
-	return 0;
-}
-
-static struct iam_principal *create(struct fixture *f, enum iam_kind kind, const char *name)
+static struct iam_principal *create(struct rig *f, enum iam_kind kind, const char *name)
 {
 	struct iam_new w = {.kind = kind,
 			    .account = ACCOUNT,
@@ -94,66 +27,67 @@ static struct iam_principal *create(struct fixture *f, enum iam_kind kind, const
 	struct iam_principal *p = NULL;
 	struct err err = {0};
 
-	if (store_iam_create(f->store, &w, &p, &err) < 0)
+	if (store_iam_create(f->kmsd.store, &w, &p, &err) < 0)
 		fail_msg("%s", err.msg);
 	return p;
 }
 
 static void ids_are_bound_to_principals_not_names(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct iam_principal *p = create(f, IAM_USER, "u"), *again;
 	char id[IDS_UNIQUE_LEN + 1], arn[IAM_ARN_MAX];
 	struct err err = {0};
 
 	assert_string_equal(p->arn, "arn:aws:iam::" ACCOUNT ":user/team/u");
 	assert_int_equal(strlen(p->id), 21);
-	assert_int_equal(store_iam_id_of_arn(f->store, p->arn, id, &err), 0);
+	assert_int_equal(store_iam_id_of_arn(f->kmsd.store, p->arn, id, &err), 0);
 	assert_string_equal(id, p->id);
-	assert_int_equal(store_iam_arn_of_id(f->store, id, arn, &err), 0);
+	assert_int_equal(store_iam_arn_of_id(f->kmsd.store, id, arn, &err), 0);
 	assert_string_equal(arn, p->arn);
-	assert_int_equal(store_iam_id_of_arn(f->store, "arn:aws:iam::" ACCOUNT ":user/u", id, &err),
-			 -ENOENT); /* another path */
 	assert_int_equal(
-		store_iam_id_of_arn(f->store, "arn:aws:iam::" ACCOUNT ":role/team/u", id, &err),
-		-ENOENT);
-	assert_int_equal(store_iam_id_of_arn(f->store, "garbage", id, &err), -ENOENT);
-	assert_int_equal(store_iam_delete(f->store, p, &err), 0);
-	assert_int_equal(store_iam_arn_of_id(f->store, p->id, arn, &err), -ENOENT);
+		store_iam_id_of_arn(f->kmsd.store, "arn:aws:iam::" ACCOUNT ":user/u", id, &err),
+		-ENOENT); /* another path */
+	assert_int_equal(store_iam_id_of_arn(f->kmsd.store, "arn:aws:iam::" ACCOUNT ":role/team/u",
+					     id, &err),
+			 -ENOENT);
+	assert_int_equal(store_iam_id_of_arn(f->kmsd.store, "garbage", id, &err), -ENOENT);
+	assert_int_equal(store_iam_delete(f->kmsd.store, p, &err), 0);
+	assert_int_equal(store_iam_arn_of_id(f->kmsd.store, p->id, arn, &err), -ENOENT);
 	again = create(f, IAM_USER, "u");
 	assert_string_not_equal(again->id, p->id);
-	assert_int_equal(store_iam_arn_of_id(f->store, p->id, arn, &err), -ENOENT);
+	assert_int_equal(store_iam_arn_of_id(f->kmsd.store, p->id, arn, &err), -ENOENT);
 	cached_put(again);
 	cached_put(p);
 }
 
 static void principal_is_read_whole_and_changes_are_seen(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct iam_principal *p = create(f, IAM_ROLE, "r"), *q = NULL;
 	struct iam_new w = {.account = ACCOUNT, .name = "m", .path = "/", .now_ms = NOW_MS};
 	struct iam_policy *policy = NULL;
-	uint64_t before = store_iam_generation(f->store);
+	uint64_t before = store_iam_generation(f->kmsd.store);
 	struct err err = {0};
 
-	assert_int_equal(store_iam_create_policy(f->store, &w, POLICY, &policy, &err), 0);
-	assert_int_equal(store_iam_put_inline(f->store, p, "inline", POLICY, &err), 0);
-	assert_int_equal(store_iam_attach(f->store, p, policy->arn, &err), 0);
-	assert_int_equal(store_iam_set_boundary(f->store, p, policy->arn, &err), 0);
-	assert_int_equal(store_iam_set_tag(f->store, p, "k", "v", &err), 0);
-	assert_true(store_iam_generation(f->store) >= before + 5);
+	assert_int_equal(store_iam_create_policy(f->kmsd.store, &w, POLICY, &policy, &err), 0);
+	assert_int_equal(store_iam_put_inline(f->kmsd.store, p, "inline", POLICY, &err), 0);
+	assert_int_equal(store_iam_attach(f->kmsd.store, p, policy->arn, &err), 0);
+	assert_int_equal(store_iam_set_boundary(f->kmsd.store, p, policy->arn, &err), 0);
+	assert_int_equal(store_iam_set_tag(f->kmsd.store, p, "k", "v", &err), 0);
+	assert_true(store_iam_generation(f->kmsd.store) >= before + 5);
 	assert_int_equal(p->policy_count, 0); /* what was read does not change */
-	assert_int_equal(store_iam_principal(f->store, p->id, &q, &err), 0);
+	assert_int_equal(store_iam_principal(f->kmsd.store, p->id, &q, &err), 0);
 	assert_int_equal(q->policy_count, 2);
 	assert_string_equal(q->policies[0].name, "inline");
 	assert_true(q->policies[1].managed);
 	assert_string_equal(q->policies[1].text, POLICY);
 	assert_string_equal(q->boundary->name, policy->arn);
 	assert_string_equal(q->tags[0].value, "v");
-	assert_int_equal(store_iam_delete_policy(f->store, policy->arn, &err), -EBUSY);
-	assert_int_equal(store_iam_delete(f->store, q, &err), -EBUSY);
+	assert_int_equal(store_iam_delete_policy(f->kmsd.store, policy->arn, &err), -EBUSY);
+	assert_int_equal(store_iam_delete(f->kmsd.store, q, &err), -EBUSY);
 	assert_string_equal(err.msg, "Cannot delete entity, must delete policies first.");
-	assert_int_equal(store_iam_attach(f->store, q, "arn:aws:iam::x:policy/none", &err),
+	assert_int_equal(store_iam_attach(f->kmsd.store, q, "arn:aws:iam::x:policy/none", &err),
 			 -ENOENT);
 	store_iam_free_policy(policy);
 	cached_put(q);
@@ -162,51 +96,52 @@ static void principal_is_read_whole_and_changes_are_seen(void **state)
 
 static const struct sigv4_scope scope = {"20231114", "us-east-1", "kms"};
 
-static int signer(struct fixture *f, const char *id, const char *token, int64_t now_ms,
+static int signer(struct rig *f, const char *id, const char *token, int64_t now_ms,
 		  struct signer **ret)
 {
 	struct err err = {0};
 
-	return callers_signer(f->callers, id, token, &scope, now_ms, ret, &err);
+	return callers_signer(f->kmsd.callers, id, token, &scope, now_ms, ret, &err);
 }
 
 static void key_of_a_user_signs_until_it_is_inactive(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct iam_principal *u = create(f, IAM_USER, "u");
 	struct iam_access_key key, third;
 	struct secret *secret = NULL, *none = NULL;
 	struct signer *s = NULL;
 	struct err err = {0};
 
-	assert_int_equal(store_iam_create_key(f->store, u, NOW_MS, &key, &secret, &err), 0);
+	assert_int_equal(store_iam_create_key(f->kmsd.store, u, NOW_MS, &key, &secret, &err), 0);
 	assert_int_equal(signer(f, key.id, NULL, NOW_MS, &s), 0);
 	assert_int_equal(s->caller->kind, CALLER_USER);
 	assert_string_equal(s->caller->arn, u->arn);
 	assert_string_equal(s->caller->principal_id, u->id);
 	cached_put(s);
 	assert_int_equal(signer(f, key.id, "token", NOW_MS, &s), -ENOKEY);
-	assert_int_equal(store_iam_set_key(f->store, u, key.id, false, &err), 0);
+	assert_int_equal(store_iam_set_key(f->kmsd.store, u, key.id, false, &err), 0);
 	assert_int_equal(signer(f, key.id, NULL, NOW_MS, &s), -ENOKEY);
-	assert_int_equal(store_iam_set_key(f->store, u, key.id, true, &err), 0);
-	close_store(f);
-	open_store(f);
+	assert_int_equal(store_iam_set_key(f->kmsd.store, u, key.id, true, &err), 0);
+	rig_close(f);
+	rig_open(f);
 	assert_int_equal(signer(f, key.id, NULL, NOW_MS, &s), 0);
 	cached_put(s);
 	secret_free(secret);
-	assert_int_equal(store_iam_create_key(f->store, u, NOW_MS, &third, &secret, &err), 0);
-	assert_int_equal(store_iam_create_key(f->store, u, NOW_MS, &third, &none, &err), -EDQUOT);
-	assert_int_equal(store_iam_delete_key(f->store, u, key.id, &err), 0);
-	assert_int_equal(store_iam_delete_key(f->store, u, key.id, &err), -ENOENT);
+	assert_int_equal(store_iam_create_key(f->kmsd.store, u, NOW_MS, &third, &secret, &err), 0);
+	assert_int_equal(store_iam_create_key(f->kmsd.store, u, NOW_MS, &third, &none, &err),
+			 -EDQUOT);
+	assert_int_equal(store_iam_delete_key(f->kmsd.store, u, key.id, &err), 0);
+	assert_int_equal(store_iam_delete_key(f->kmsd.store, u, key.id, &err), -ENOENT);
 	assert_int_equal(signer(f, key.id, NULL, NOW_MS, &s), -ENOKEY);
-	assert_int_equal(store_iam_delete(f->store, u, &err), -EBUSY);
+	assert_int_equal(store_iam_delete(f->kmsd.store, u, &err), -EBUSY);
 	assert_string_equal(err.msg, "Cannot delete entity, must delete access keys first.");
 	secret_free(secret);
 	cached_put(u);
 }
 
 /* A session of @role for an hour; the caller frees. */
-static char *issue(struct fixture *f, const struct iam_principal *role, char *ret_key_id)
+static char *issue(struct rig *f, const struct iam_principal *role, char *ret_key_id)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct err err = {0};
@@ -225,7 +160,7 @@ static char *issue(struct fixture *f, const struct iam_principal *role, char *re
 	s->tags = calloc(1, sizeof(*s->tags));
 	s->tags[0] = (struct iam_tag){strdup("k"), strdup("v")};
 	s->tag_count = 1;
-	assert_int_equal(callers_issue(f->callers, s, &token, &err), 0);
+	assert_int_equal(callers_issue(f->kmsd.callers, s, &token, &err), 0);
 	strcpy(ret_key_id, s->access_key_id);
 	session_free(s);
 	return token;
@@ -233,15 +168,15 @@ static char *issue(struct fixture *f, const struct iam_principal *role, char *re
 
 static void token_carries_its_session_until_it_expires(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct iam_principal *role = create(f, IAM_ROLE, "r");
 	char id[IDS_ACCESS_KEY_LEN + 1], other[IDS_ACCESS_KEY_LEN + 1];
 	char *token = issue(f, role, id), *token2 = issue(f, role, other);
 	struct signer *s = NULL;
 
 	assert_int_equal(strncmp(id, "ASIA", 4), 0);
-	close_store(f); /* nothing of it is in the store */
-	open_store(f);
+	rig_close(f); /* nothing of it is in the store */
+	rig_open(f);
 	assert_int_equal(signer(f, id, token, NOW_MS, &s), 0);
 	assert_string_equal(s->caller->arn, "arn:aws:sts::" ACCOUNT ":assumed-role/r/job");
 	assert_string_equal(s->caller->issuer_arn, role->arn);
@@ -265,7 +200,7 @@ static void token_carries_its_session_until_it_expires(void **state)
 
 static void every_bent_token_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct iam_principal *role = create(f, IAM_ROLE, "r");
 	char id[IDS_ACCESS_KEY_LEN + 1];
 	char *token = issue(f, role, id);
@@ -291,7 +226,7 @@ static void every_bent_token_is_refused(void **state)
 
 static void session_dies_with_its_role(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct iam_principal *role = create(f, IAM_ROLE, "r"), *again;
 	char id[IDS_ACCESS_KEY_LEN + 1];
 	char *token = issue(f, role, id);
@@ -300,7 +235,7 @@ static void session_dies_with_its_role(void **state)
 
 	assert_int_equal(signer(f, id, token, NOW_MS, &s), 0);
 	cached_put(s);
-	assert_int_equal(store_iam_delete(f->store, role, &err), 0);
+	assert_int_equal(store_iam_delete(f->kmsd.store, role, &err), 0);
 	assert_int_equal(signer(f, id, token, NOW_MS, &s), -ENOKEY);
 	again = create(f, IAM_ROLE, "r");
 	assert_int_equal(signer(f, id, token, NOW_MS, &s), -ENOKEY);
@@ -311,7 +246,7 @@ static void session_dies_with_its_role(void **state)
 
 /* --- the event history --- */
 
-static void trail(struct fixture *f, unsigned from, unsigned count, const char *end)
+static void trail(struct rig *f, unsigned from, unsigned count, const char *end)
 {
 	char path[128];
 	FILE *file;
@@ -371,7 +306,7 @@ static unsigned lookup(struct events *ev, enum events_attribute a, const char *v
 
 static void history_is_found_by_every_attribute(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct seen *s = calloc(1, sizeof(*s));
 	struct events *ev = NULL;
 	struct err err = {0};
@@ -397,7 +332,7 @@ static void history_is_found_by_every_attribute(void **state)
 
 static void pages_follow_each_other_while_more_comes(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct seen *s = calloc(1, sizeof(*s));
 	struct events_place behind = EVENTS_START;
 	struct events *ev = NULL;
@@ -418,7 +353,7 @@ static void pages_follow_each_other_while_more_comes(void **state)
 
 static void history_goes_on_where_it_was_and_passes_torn_lines(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct seen *s = calloc(1, sizeof(*s));
 	struct events *ev = NULL;
 	struct err err = {0};
@@ -452,7 +387,7 @@ static void history_goes_on_where_it_was_and_passes_torn_lines(void **state)
 
 static void history_goes_on_over_full_files(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct seen *s = calloc(1, sizeof(*s));
 	struct events *ev = NULL;
 	struct err err = {0};
@@ -486,7 +421,7 @@ static void history_goes_on_over_full_files(void **state)
 
 static void history_is_of_an_account_and_a_region(void **state)
 {
-	struct fixture *f = *state;
+	struct rig *f = *state;
 	struct seen *s = calloc(1, sizeof(*s));
 	struct events *ev = NULL;
 	struct events_query q = {.attribute = EVENTS_ANY,
@@ -509,7 +444,7 @@ static void history_is_of_an_account_and_a_region(void **state)
 	free(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

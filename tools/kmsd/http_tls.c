@@ -32,11 +32,11 @@ static int load(SSL_CTX *ctx, const char *cert_file, const char *key_file, struc
 {
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
-		return err_set(err, EINVAL, "TLS certificate '%s': %s", cert_file, reason());
+		return err_set(err, EUCLEAN, "TLS certificate '%s': %s", cert_file, reason());
 	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1)
-		return err_set(err, EINVAL, "TLS key '%s': %s", key_file, reason());
+		return err_set(err, EUCLEAN, "TLS key '%s': %s", key_file, reason());
 	if (SSL_CTX_check_private_key(ctx) != 1)
-		return err_set(err, EINVAL, "TLS key '%s' is not that of '%s'", key_file,
+		return err_set(err, EUCLEAN, "TLS key '%s' is not that of '%s'", key_file,
 			       cert_file);
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include "secret.h"
 #include "server.h"
 #include "store.h"
+#include "tls_cert.h"
 
 #define SETTINGS_MAX	64 /* of control, on the command line */
 #define TIMEOUT_MAX	3600
@@ -36,7 +37,8 @@ struct settings {
 	size_t account_count;
 	char listen[64]; /* ADDRESS:PORT; cut in two */
 	struct http_config http;
-	bool allow_remote;
+	bool allow_remote, tls;
+	const char *tls_cert, *tls_key;
 	int64_t audit_bytes;
 	int64_t rotation_delay_ms; /* negative: none was given */
 	int control_port;	   /* negative: none */
@@ -58,6 +60,9 @@ static const struct {
 	{"threads", "N", "threads that serve (4)"},
 	{"audit-size", "MIB", "a file of the audit trail is full then; 8 full ones are kept (256)"},
 	{"connections", "N", "connections at a time; one more ends the idlest (4096)"},
+	{"tls", NULL, "HTTPS with a certificate made in the data directory, for this machine"},
+	{"tls-cert", "FILE", "HTTPS with this certificate (PEM, with what its issuer adds)"},
+	{"tls-key", "FILE", "and its key (PEM)"},
 	{"allow-remote", NULL, "allow --listen on an address that is not of this machine alone"},
 	{"control-port", "PORT", "where kmsd control is heard, on 127.0.0.1 (any free one)"},
 	{"no-control", NULL, "do not listen to kmsd control"},
@@ -197,6 +202,12 @@ static int take_option(struct settings *s, const char *name, const char *value)
 		if (!to_number(value, CONNECTIONS_MAX, &n) || n == 0)
 			return wrong(name, value, "not a number from 1 to 1000000");
 		s->http.connections = (unsigned)n;
+	} else if (strcmp(name, "tls-cert") == 0) {
+		s->tls_cert = value;
+	} else if (strcmp(name, "tls-key") == 0) {
+		s->tls_key = value;
+	} else if (strcmp(name, "tls") == 0) {
+		s->tls = true;
 	} else if (strcmp(name, "allow-remote") == 0) {
 		s->allow_remote = true;
 	} else if (strcmp(name, "control-port") == 0) {
@@ -267,13 +278,19 @@ static int read_options(int argc, char **argv, struct settings *s)
 			return r;
 	}
 	if (optind < argc) {
-		(void)fprintf(stderr, "kmsd: takes options only, not '%s'; see 'kmsd --help'\n",
+		(void)fprintf(stderr,
+			      "kmsd: '%s' is neither an option nor a command; see 'kmsd --help'\n",
 			      argv[optind]); /* the last resort */
 		return 2;
 	}
 	if (!s->data_dir) {
 		(void)fprintf(stderr,
 			      "kmsd: --data-dir is missing; see kmsd --help\n"); /* as above */
+		return 2;
+	}
+	if (!s->tls_cert != !s->tls_key || (s->tls && s->tls_cert)) {
+		(void)fprintf(stderr, "kmsd: --tls-cert and --tls-key go together, and without "
+				      "--tls; see kmsd --help\n"); /* as above */
 		return 2;
 	}
 	if (!s->allow_remote && strncmp(s->http.address, "127.", 4) != 0 &&
@@ -316,20 +333,20 @@ static int limit_connections(struct settings *s)
 	return 1;
 }
 
-/* For kmsd control, in quotes that a shell takes for itself. */
-static void announce_data_dir(const struct settings *s)
+/* export NAME='PATH' with the path below the data directory. */
+static void announce_path(const struct settings *s, const char *name, const char *below)
 {
 	char path[PATH_MAX];
 
-	if (s->control_port < 0 || !realpath(s->data_dir, path))
+	if (!realpath(s->data_dir, path))
 		return;
-	printf("export KMSD_DATA_DIR='");
+	printf("export %s='", name);
 	for (const char *p = path; *p; p++)
 		if (*p == '\'')
 			printf("'\\''");
 		else
 			(void)putchar(*p); /* ferror() */
-	printf("'\n");
+	printf("%s'\n", below);
 }
 
 static int announce(const struct settings *s, const struct server *server)
@@ -339,8 +356,8 @@ static int announce(const struct settings *s, const struct server *server)
 	bool six = strchr(address, ':') != NULL;
 	char url[128];
 
-	(void)snprintf(url, sizeof(url), "http://%s%s%s:%u", six ? "[" : "", address,
-		       six ? "]" : "", server_port(server)); /* fits */
+	(void)snprintf(url, sizeof(url), "http%s://%s%s%s:%u", s->tls || s->tls_cert ? "s" : "",
+		       six ? "[" : "", address, six ? "]" : "", server_port(server)); /* fits */
 	printf("# kmsd %s: account %s, region %s, data directory %s\n", KMSVOL_VERSION,
 	       s->accounts[0], s->region, s->data_dir);
 	printf("# awscli before 2.13 and 1.29 (Debian 12 has 2.9.19) wants: aws --endpoint-url "
@@ -356,7 +373,10 @@ static int announce(const struct settings *s, const struct server *server)
 	printf("export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=", key->id);
 	(void)fwrite(secret_cbytes(key->secret), 1, secret_len(key->secret), stdout); /* ferror() */
 	printf("\n");
-	announce_data_dir(s);
+	if (s->control_port >= 0)
+		announce_path(s, "KMSD_DATA_DIR", "");
+	if (s->tls)
+		announce_path(s, "AWS_CA_BUNDLE", "/" TLS_CERT_AUTHORITY);
 	printf("kmsd: ready on %s\n", url);
 	return flush_stdout();
 }
@@ -413,6 +433,9 @@ int main(int argc, char **argv)
 		.audit_bytes = s.audit_bytes,
 		.rotation_delay_ms = s.rotation_delay_ms,
 		.http = s.http,
+		.tls = s.tls,
+		.tls_cert = s.tls_cert,
+		.tls_key = s.tls_key,
 		.control_port = s.control_port,
 		.settings = s.control,
 		.setting_count = s.control_count,

@@ -20,11 +20,13 @@
 #include "flow.h"
 #include "forward.h"
 #include "key_events.h"
+#include "http_tls.h"
 #include "keyring.h"
 #include "lag.h"
 #include "secret.h"
 #include "service_proof.h"
 #include "throttle.h"
+#include "tls_cert.h"
 #include "usage.h"
 
 struct server {
@@ -33,6 +35,7 @@ struct server {
 	struct access_key *root_key;
 	char *service_file; /* owned */
 	struct http_server *http;
+	struct http_tls *tls; /* NULL: plain HTTP */
 	uint16_t port;
 	struct control *control;
 	struct control_http *control_http;
@@ -160,9 +163,31 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	return r < 0 ? err_prefix(err, "data directory '%s'", config->data_dir) : 0;
 }
 
+/* NULL in *@ret_tls: plain HTTP. */
+static int open_tls(const struct server *s, const struct server_config *config,
+		    struct http_tls **ret_tls, struct err *err)
+{
+	AUTO(freep) char *path = NULL;
+	int r;
+
+	if (config->tls_cert)
+		return http_tls_new(config->tls_cert, config->tls_key, ret_tls, err);
+	if (!config->tls)
+		return 0;
+	r = tls_cert_prepare(s->dir_fd, config->http.address, err);
+	if (r < 0)
+		return err_prefix(err, "data directory '%s'", config->data_dir);
+	if (asprintf(&path, "%s/" TLS_CERT_FILE, config->data_dir) < 0) {
+		path = NULL;
+		return err_set(err, ENOMEM, "TLS");
+	}
+	return http_tls_new(path, path, ret_tls, err);
+}
+
 int server_start(const struct server_config *config, struct server **ret_server, struct err *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
+	struct http_config http = config->http;
 	int r;
 
 	if (!s)
@@ -171,7 +196,9 @@ int server_start(const struct server_config *config, struct server **ret_server,
 	r = open_parts(s, config, err);
 	r = r ? r : apply_settings(s, config, err);
 	r = r ? r : begin(s, config, err);
-	r = r ? r : http_start(answer, &s->kmsd, &config->http, &s->http, &s->port, err);
+	r = r ? r : open_tls(s, config, &s->tls, err);
+	http.tls = s->tls;
+	r = r ? r : http_start(answer, &s->kmsd, &http, &s->http, &s->port, err);
 	if (r < 0) {
 		server_stop(s);
 		return r;
@@ -186,6 +213,7 @@ void server_stop(struct server *server)
 		return;
 	control_http_stop(server->control_http);
 	http_stop(server->http);
+	http_tls_free(server->tls);
 	control_free(server->control);
 	cached_put(server->root_key);
 	if (server->kmsd.ring)

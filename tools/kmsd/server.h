@@ -3,6 +3,7 @@
 #define KMSD_SERVER_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "http.h"
@@ -25,8 +26,10 @@ struct server_config {
 	size_t account_count;
 	int64_t audit_bytes;	   /* of a file of the audit trail; 0: AUDIT_FILE_MAX */
 	int64_t rotation_delay_ms; /* of a rotation on demand; negative: as in AWS */
-	struct http_config http;
-	int control_port; /* 0: any free one; negative: no control from outside */
+	struct http_config http;   /* its tls is made from these: */
+	bool tls;		   /* by a certificate of our own making, in the data directory */
+	const char *tls_cert, *tls_key; /* files; NULL: neither */
+	int control_port;		/* 0: any free one; negative: no control from outside */
 	const struct server_setting *settings;
 	size_t setting_count;
 };
