@@ -474,7 +474,8 @@ static char *to_text(const struct kms_json *value, int flags)
 	if (!copy)
 		return NULL;
 	memcpy(copy, text, len + 1);
-	OPENSSL_cleanse((char *)(uintptr_t)text, len); /* json-c keeps it with the value */
+	if (value) /* json-c keeps it with the value; that of null is not ours to write to */
+		OPENSSL_cleanse((char *)(uintptr_t)text, len);
 	return copy;
 }
 

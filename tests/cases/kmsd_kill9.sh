@@ -15,18 +15,10 @@ sql() { sqlite3 -readonly "$KMSD_DIR/kmsd.sqlite" "$1"; }
 # request OPERATION NAME JSON: one of a writer's requests, in curl's configuration; prints "STATUS NAME" when it ends.
 request() {
 	local json=${3//\\/\\\\}
-	cat <<-END
-		url = "$AWS_ENDPOINT_URL"
-		aws-sigv4 = "aws:amz:us-east-1:kms"
-		user = "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"
-		header = "X-Amz-Target: TrentService.$1"
-		header = "Content-Type: application/x-amz-json-1.1"
-		data = "${json//\"/\\\"}"
-		output = "$DIR/reply"
-		write-out = "%{http_code} $2\n"
-		max-time = 5
-		next
-	END
+	printf '%s\n' "url = \"$AWS_ENDPOINT_URL\"" 'aws-sigv4 = "aws:amz:us-east-1:kms"' \
+		"user = \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\"" "header = \"X-Amz-Target: TrentService.$1\"" \
+		'header = "Content-Type: application/x-amz-json-1.1"' "data = \"${json//\"/\\\"}\"" \
+		"output = \"$DIR/reply\"" "write-out = \"%{http_code} $2\\n\"" 'max-time = 5' next
 }
 
 # once OPERATION JSON: one request; its reply.
@@ -62,8 +54,8 @@ lost() {
 	sort "acknowledged.$1" | comm -23 - <(sql "$2" | sort)
 }
 
-kill_round() {
-	local w writers=() problem last now
+load_and_kill() {
+	local w writers=()
 	write_requests "$1"
 	for w in 1 2 3 4 5; do
 		[ ! -s "w$w" ] || { curl -s -K "w$w" >"out.$w" 2>/dev/null & writers+=($!); }
@@ -76,7 +68,11 @@ kill_round() {
 		[ ! -f "out.$w" ] || sed -n 's/^200 //p' "out.$w" >>"acknowledged.$w"
 		rm -f "out.$w"
 	done
-	start_kmsd
+}
+
+# Says what is lost or broken.
+check() {
+	local problem last now
 	problem=$(sql 'PRAGMA integrity_check')
 	[ "$problem" = ok ] || { echo "database: $problem"; return; }
 	lost 1 'SELECT description FROM keys'
@@ -98,8 +94,9 @@ BLOB=$(once Encrypt '{"KeyId":"'"$KEY"'","Plaintext":"aGVsbG8="}' | grep -Eo '"C
 touch acknowledged.{1,2,3,4,5}
 bad=
 for ((n = 1; n <= KILLS; n++)); do
-	kill_round "$n" >problems 2>&1 # not in a subshell: it starts kmsd
-	bad=$(<problems)
+	load_and_kill "$n"
+	start_kmsd
+	bad=$(check 2>&1)
 	[ -z "$bad" ] || break
 done
 is "nothing acknowledged is lost by $KILLS kills, and the database is whole" "${bad:+kill $n: $bad}" ''

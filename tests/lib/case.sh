@@ -241,6 +241,7 @@ state_is() {
 start() {
 	local name=$1
 	shift
+	: >"$DIR/$name.stdout" # here, not by the child: what one before it said must be gone at once
 	"$@" >"$DIR/$name.stdout" 2>"$DIR/$name.stderr" </dev/null &
 	STARTED=$!
 	case_stderr+=("$DIR/$name.stderr")

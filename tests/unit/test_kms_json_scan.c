@@ -15,6 +15,7 @@ static const char *const good[] = {
 	"{}",
 	" \t\r\n[ ] ",
 	"{\"a\":1,\"b\":[true,false,null,\"x\"]}",
+	"null",
 	"0",
 	"-0.5e-3",
 	"1E+2",
@@ -76,9 +77,13 @@ static void the_letter_of_the_standard_is_taken(void **state)
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		struct kms_json *v = NULL;
 		struct err err = {0};
+		char *text;
 
 		if (kms_json_parse_any(good[i], strlen(good[i]), &v, &err) < 0)
 			fail_msg("%s: %s", good[i], err.msg);
+		text = kms_json_text(v);
+		assert_non_null(text);
+		free(text);
 		kms_json_free(v);
 	}
 }

@@ -131,6 +131,7 @@ static void what_is_no_request_is_answered_in_awss_form(void **state)
 {
 	static const char *const rows[][2] = {
 		{"garbage\r\n\r\n", "HTTP/1.1 400 "},
+		{"\x16\x03\x01\x02", "This is not HTTP."}, /* TLS; no end of a head comes */
 		{"POST / HTTP/2.0\r\n\r\n", "HTTP/1.1 505 "},
 		{"POST / HTTP/1.1\r\n\r\n", "One Host header is required."},
 		{"POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "One Host header is required."},

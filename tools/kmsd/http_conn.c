@@ -10,6 +10,7 @@
  */
 #include "http_conn.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,6 +314,8 @@ static enum http_want take_head(struct http_conn *c, const struct http_site *sit
 	*ret_used = blank + n;
 	if (n > 0 && buf_append(&c->head, bytes + blank, n) < 0)
 		return HTTP_CLOSE;
+	if (c->head.len && !isalpha(c->head.bytes[0])) /* TLS, perhaps: it will never be a head */
+		return refuse(c, FAULT_MALFORMED_HTTP, 400, "This is not HTTP.");
 	whole = http_head_len((const char *)c->head.bytes, c->head.len, seen);
 	if (!whole)
 		return c->head.len < HTTP_HEAD_MAX
