@@ -3,8 +3,10 @@
  *
  * entries is a reserved range of address space, 8 bytes a block, that the kernel fills with zero pages
  * as they are touched: nothing is spent on blocks never written, and an emptied page is given back.
- * A leaf is a page's worth of entries. Its changes run under one of LOCKS mutexes; readers take none,
- * since an entry is read and written as one word.
+ * A leaf is a page's worth of entries. One with many holes is packed instead, and its page is zero. Changes
+ * of a leaf run under one of LOCKS mutexes. A reader who finds an entry in the page needs none, since it
+ * is read and written as one word; where there is zero the leaf may be packed, and is asked under the
+ * lock.
  *
  *   leaf is    | epoch           | frozen   | meaning
  *   clean      | 0               | NULL     | as the last checkpoint has it
@@ -23,15 +25,21 @@
 #include <sys/mman.h>
 
 #include "err.h"
+#include "packed.h"
 #include "segment.h"
 
 #define LOCKS	   256
 #define ENTRIES	   FORMAT_PAGE_ENTRIES
 #define LEAF_BYTES (ENTRIES * sizeof(uint64_t))
 
+/* A page pays from DENSE_FROM entries on, and is kept down to DENSE_MIN. */
+#define DENSE_FROM 448
+#define DENSE_MIN  384
+
 struct leaf {
 	uint64_t version; /* at the last durable checkpoint; changed by the checkpointer only */
-	uint64_t *frozen; /* guarded by the leaf's lock, as is the rest */
+	struct packed *frozen; /* guarded by the leaf's lock, as is the rest */
+	struct packed *packed; /* NULL: its entries are in the page */
 	uint32_t epoch;
 	uint32_t mapped; /* read without the lock by blockmap_seek() */
 };
@@ -49,6 +57,7 @@ struct blockmap {
 	struct segment_table *table;  /* fixed at new */
 	_Atomic(uint64_t) *entries;   /* entries of a leaf are written under its lock */
 	struct leaf *leaves;	      /* see struct leaf */
+	atomic_uchar *has_packed;     /* one for ENTRIES leaves: one of them was packed once */
 	atomic_uint_least64_t mapped; /* in all leaves */
 	atomic_uint epoch;	      /* from 1; changed by blockmap_freeze() only */
 	pthread_mutex_t locks[LOCKS];
@@ -97,7 +106,8 @@ int blockmap_new(uint64_t blocks, uint32_t slot_len, struct segment_table *table
 	pthread_mutex_init(&m->dirty_lock, NULL);
 	m->entries = reserve(entries_bytes(m));
 	m->leaves = reserve(leaves_bytes(m));
-	if (!m->entries || !m->leaves) {
+	m->has_packed = calloc(m->leaf_count / ENTRIES + 1, sizeof(*m->has_packed));
+	if (!m->entries || !m->leaves || !m->has_packed) {
 		uint64_t want = entries_bytes(m) + leaves_bytes(m);
 
 		blockmap_free(m);
@@ -110,13 +120,28 @@ int blockmap_new(uint64_t blocks, uint32_t slot_len, struct segment_table *table
 	return 0;
 }
 
+/* Only where there are some: looking at every leaf would cost memory. */
+static void free_packed(struct blockmap *m)
+{
+	for (uint64_t i = 0; i < m->leaf_count; i++) {
+		if (i % ENTRIES == 0 && !atomic_load(&m->has_packed[i / ENTRIES])) {
+			i += ENTRIES - 1;
+			continue;
+		}
+		packed_free(m->leaves[i].packed);
+	}
+}
+
 void blockmap_free(struct blockmap *map)
 {
 	if (!map)
 		return;
 	for (size_t i = 0; i < map->dirty.count && map->leaves; i++)
-		free(map->leaves[map->dirty.leaves[i]].frozen);
+		packed_free(map->leaves[map->dirty.leaves[i]].frozen);
 	free(map->dirty.leaves);
+	if (map->leaves && map->has_packed)
+		free_packed(map);
+	free(map->has_packed);
 	if (map->entries)
 		(void)munmap(map->entries, entries_bytes(map)); /* our own mapping */
 	if (map->leaves)
@@ -127,9 +152,69 @@ void blockmap_free(struct blockmap *map)
 	free(map);
 }
 
+static uint32_t mapped_in(const struct blockmap *m, uint64_t index)
+{
+	return __atomic_load_n(&m->leaves[index].mapped, __ATOMIC_ACQUIRE);
+}
+
 uint64_t blockmap_get(const struct blockmap *map, uint64_t lba)
 {
-	return atomic_load_explicit(&map->entries[lba], memory_order_acquire);
+	uint64_t index = lba / ENTRIES;
+	uint64_t seq = atomic_load_explicit(&map->entries[lba], memory_order_acquire);
+	pthread_mutex_t *lock = (pthread_mutex_t *)&map->locks[index % LOCKS];
+	const struct leaf *leaf = &map->leaves[index];
+
+	if (seq || mapped_in(map, index) == 0)
+		return seq;
+	pthread_mutex_lock(lock);
+	seq = leaf->packed ? packed_get(leaf->packed, (unsigned)(lba % ENTRIES))
+			   : atomic_load_explicit(&map->entries[lba], memory_order_relaxed);
+	pthread_mutex_unlock(lock);
+	return seq;
+}
+
+/* All entries of a leaf, whose lock the caller holds. */
+static void copy_locked(const struct blockmap *m, uint64_t index, uint64_t ret[ENTRIES])
+{
+	if (m->leaves[index].packed) {
+		packed_expand(m->leaves[index].packed, ret);
+		return;
+	}
+	if (m->leaves[index].mapped == 0) {
+		memset(ret, 0, LEAF_BYTES);
+		return;
+	}
+	for (unsigned i = 0; i < ENTRIES; i++)
+		ret[i] = atomic_load_explicit(&m->entries[index * ENTRIES + i],
+					      memory_order_relaxed);
+}
+
+/* Give a leaf these entries, of which @mapped are no holes. It still says how many it had. */
+static void store_locked(struct blockmap *m, uint64_t index, const uint64_t entries[ENTRIES],
+			 uint32_t mapped)
+{
+	struct leaf *leaf = &m->leaves[index];
+	bool had_page = !leaf->packed && leaf->mapped;
+	struct packed *p = NULL;
+
+	if (mapped && mapped < DENSE_FROM)
+		p = packed_make(leaf->packed, entries, mapped);
+	if (p || !mapped) { /* all that the page has is zero, then: give it back */
+		if (!p)
+			packed_free(leaf->packed);
+		else
+			atomic_store(&m->has_packed[index / ENTRIES], 1);
+		leaf->packed = p;
+		if (had_page)
+			(void)madvise((void *)&m->entries[index * ENTRIES], LEAF_BYTES,
+				      MADV_DONTNEED);
+		return;
+	}
+	for (unsigned i = 0; i < ENTRIES; i++)
+		atomic_store_explicit(&m->entries[index * ENTRIES + i], entries[i],
+				      memory_order_release);
+	packed_free(leaf->packed);
+	leaf->packed = NULL;
 }
 
 static int list_add_locked(struct leaf_list *list, uint64_t leaf)
@@ -159,10 +244,11 @@ static void touch_locked(struct blockmap *m, uint64_t index)
 	if (leaf->epoch == epoch)
 		return;
 	if (leaf->epoch != 0) {
-		leaf->frozen = malloc(LEAF_BYTES);
-		if (leaf->frozen)
-			memcpy(leaf->frozen, (void *)&m->entries[index * ENTRIES], LEAF_BYTES);
-		else
+		uint64_t entries[ENTRIES];
+
+		copy_locked(m, index, entries);
+		leaf->frozen = packed_make(NULL, entries, leaf->mapped);
+		if (!leaf->frozen)
 			atomic_store(&m->spoiled, true);
 	}
 	leaf->epoch = epoch;
@@ -173,43 +259,47 @@ static void touch_locked(struct blockmap *m, uint64_t index)
 }
 
 /* Tell the segments of @count old entries from @old on that they have lost those blocks. */
-static void release_old(struct blockmap *m, _Atomic(uint64_t) *old, unsigned count)
+static void release_old(struct blockmap *m, const uint64_t *old, unsigned count)
 {
-	for (unsigned i = 0; i < count;) {
-		uint64_t seq = atomic_load_explicit(&old[i], memory_order_relaxed);
-		unsigned n = 1;
+	for (unsigned i = 0, n; i < count; i += n) {
+		uint32_t id = format_seq_segment(old[i]);
 
-		while (i + n < count &&
-		       format_seq_segment(atomic_load_explicit(
-			       &old[i + n], memory_order_relaxed)) == format_seq_segment(seq))
+		for (n = 1; i + n < count && format_seq_segment(old[i + n]) == id;)
 			n++;
-		if (m->table && format_seq_segment(seq))
-			(void)segment_live_add(m->table, format_seq_segment(seq), -(int64_t)n,
+		if (m->table && id)
+			(void)segment_live_add(m->table, id, -(int64_t)n,
 					       0); /* it had live blocks, so it is there */
-		i += n;
 	}
 }
 
 /* Change entries within one leaf, whose lock the caller holds. */
 static void set_in_leaf_locked(struct blockmap *m, uint64_t lba, unsigned count, uint64_t seq)
 {
-	struct leaf *leaf = &m->leaves[lba / ENTRIES];
-	uint32_t had = 0;
+	uint64_t index = lba / ENTRIES, entries[ENTRIES];
+	unsigned at = (unsigned)(lba % ENTRIES);
+	struct leaf *leaf = &m->leaves[index];
+	uint32_t had = 0, mapped;
 
-	touch_locked(m, lba / ENTRIES);
-	for (unsigned i = 0; i < count; i++)
-		had += atomic_load_explicit(&m->entries[lba + i], memory_order_relaxed) != 0;
-	release_old(m, &m->entries[lba], count);
-	for (unsigned i = 0; i < count; i++)
-		atomic_store_explicit(&m->entries[lba + i],
-				      seq ? seq + (uint64_t)i * m->slot_units : 0,
-				      memory_order_release);
-	/* By one word, since blockmap_seek() looks without the lock. */
-	__atomic_store_n(&leaf->mapped, leaf->mapped + (seq ? count : 0) - had, __ATOMIC_RELAXED);
+	touch_locked(m, index);
+	copy_locked(m, index, entries);
+	for (unsigned i = at; i < at + count; i++)
+		had += entries[i] != 0;
+	mapped = leaf->mapped + (seq ? count : 0) - had;
+	release_old(m, entries + at, count);
+	for (unsigned i = at; i < at + count; i++)
+		entries[i] = seq ? seq + (uint64_t)(i - at) * m->slot_units : 0;
+	if (leaf->packed && seq && had == count)
+		for (unsigned i = at; i < at + count; i++)
+			packed_replace(leaf->packed, i, entries[i]);
+	else if (!leaf->packed && leaf->mapped && mapped >= DENSE_MIN)
+		for (unsigned i = at; i < at + count; i++)
+			atomic_store_explicit(&m->entries[index * ENTRIES + i], entries[i],
+					      memory_order_release);
+	else
+		store_locked(m, index, entries, mapped);
+	/* By one word, since readers look without the lock. */
+	__atomic_store_n(&leaf->mapped, mapped, __ATOMIC_RELEASE);
 	atomic_fetch_add(&m->mapped, (seq ? count : 0) - (uint64_t)had);
-	if (leaf->mapped == 0) /* all entries are zero: give the page back; it reads as zeros */
-		(void)madvise((void *)&m->entries[lba / ENTRIES * ENTRIES], LEAF_BYTES,
-			      MADV_DONTNEED);
 }
 
 void blockmap_set(struct blockmap *map, uint64_t lba, uint64_t count, uint64_t seq)
@@ -239,8 +329,7 @@ void blockmap_set(struct blockmap *map, uint64_t lba, uint64_t count, uint64_t s
 uint64_t blockmap_seek(const struct blockmap *map, uint64_t lba, int hole)
 {
 	while (lba < map->blocks) {
-		if (lba % ENTRIES == 0 &&
-		    __atomic_load_n(&map->leaves[lba / ENTRIES].mapped, __ATOMIC_RELAXED) == 0) {
+		if (lba % ENTRIES == 0 && mapped_in(map, lba / ENTRIES) == 0) {
 			if (hole)
 				return lba;
 			lba += ENTRIES;
@@ -278,6 +367,7 @@ int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
 {
 	uint64_t slot_bytes = map->slot_units * FORMAT_UNIT;
 	struct leaf *l = &map->leaves[leaf];
+	uint32_t mapped = 0;
 
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		uint64_t seq = entries[i];
@@ -291,11 +381,12 @@ int blockmap_load_leaf(struct blockmap *map, uint64_t leaf, uint64_t version,
 			*ret_missing = format_seq_segment(seq);
 			return -ENOENT;
 		}
-		atomic_store_explicit(&map->entries[leaf * ENTRIES + i], seq, memory_order_relaxed);
-		l->mapped++;
+		mapped++;
 	}
+	store_locked(map, leaf, entries, mapped);
+	l->mapped = mapped;
 	l->version = version;
-	atomic_fetch_add(&map->mapped, l->mapped);
+	atomic_fetch_add(&map->mapped, mapped);
 	return 0;
 }
 
@@ -371,11 +462,11 @@ unsigned blockmap_take(struct blockmap *map, uint64_t leaf,
 
 	pthread_mutex_lock(lock);
 	if (l->frozen) {
-		memcpy(ret_entries, l->frozen, LEAF_BYTES);
-		free(l->frozen);
+		packed_expand(l->frozen, ret_entries);
+		packed_free(l->frozen);
 		l->frozen = NULL;
 	} else {
-		memcpy(ret_entries, (void *)&map->entries[leaf * ENTRIES], LEAF_BYTES);
+		copy_locked(map, leaf, ret_entries);
 		l->epoch = 0;
 	}
 	pthread_mutex_unlock(lock);
@@ -400,7 +491,7 @@ void blockmap_thaw(struct blockmap *map, uint64_t leaf)
 	struct leaf *l = &map->leaves[leaf];
 
 	pthread_mutex_lock(lock);
-	free(l->frozen); /* what is newer goes into the next checkpoint */
+	packed_free(l->frozen); /* what is newer goes into the next checkpoint */
 	l->frozen = NULL;
 	if (l->epoch != atomic_load(&map->epoch)) {
 		l->epoch = 0; /* not to be kept for the checkpoint that failed */

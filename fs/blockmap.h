@@ -17,15 +17,15 @@ struct err;
 struct segment_table;
 
 /*
- * An empty map of @blocks blocks whose slots are @slot_len bytes; it tells @table (NULL: nobody) of each block
- * that a segment gains or loses. Memory is taken only for leaves that are used: 8 bytes a block, plus 32
- * bytes a leaf. The caller owns *@ret_map. -ENOMEM.
+ * An empty map of @blocks blocks whose slots are @slot_len bytes; it tells @table (NULL: nobody) of each
+ * block that a segment gains or loses. Memory is taken only for leaves that are used: 8 bytes a mapped
+ * block, plus some 200 to 400 bytes a leaf. The caller owns *@ret_map. -ENOMEM.
  */
 int blockmap_new(uint64_t blocks, uint32_t slot_len, struct segment_table *table,
 		 struct blockmap **ret_map, struct err *err);
 void blockmap_free(struct blockmap *map); /* NULL is allowed */
 
-/* Where block @lba is, 0 for a hole. No lock; any thread. */
+/* Where block @lba is, 0 for a hole. Any thread; takes the leaf's lock where there may be a hole. */
 uint64_t blockmap_get(const struct blockmap *map, uint64_t lba);
 
 /*

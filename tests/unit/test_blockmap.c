@@ -331,12 +331,41 @@ static void memory_of_emptied_leaves_is_given_back(void **state)
 	assert_int_equal(blockmap_new(blocks, SLOT_LEN, f->table, &map, &err), 0);
 	assert_true(resident_pages() < before + 1000);
 	for (uint64_t lba = 0; lba < blocks; lba += LEAF)
-		blockmap_set(map, lba, 1, format_seq(1, 128));
+		blockmap_set(map, lba, LEAF, format_seq(1, 128));
 	full = resident_pages();
 	assert_true(full > before + blocks / LEAF / 2);
 	blockmap_set(map, 0, blocks, 0);
 	assert_true(resident_pages() < full - blocks / LEAF / 2);
 	assert_int_equal(blockmap_mapped(map), 0);
+	blockmap_free(map);
+}
+
+/* A few blocks here and there cost what they are, not a page for each leaf. */
+static void memory_follows_the_mapped_blocks(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t blocks = 8 << 20, leaves = blocks / LEAF;
+	size_t before = resident_pages();
+	struct blockmap *map;
+	struct err err;
+
+#ifdef __SANITIZE_THREAD__
+	skip(); /* as above */
+#endif
+	assert_int_equal(blockmap_new(blocks, SLOT_LEN, f->table, &map, &err), 0);
+	for (unsigned round = 1; round <= 64; round++) {
+		uint64_t mapped, most;
+
+		for (uint64_t leaf = 0; leaf < leaves; leaf++)
+			blockmap_set(map, leaf * LEAF + history_random(&f->rng) % LEAF, 1,
+				     format_seq(1, 128));
+		mapped = blockmap_mapped(map);
+		most = mapped * 17 / 2 + leaves * 400; /* 8.5 bytes each */
+		if ((resident_pages() - before) * 4096 > most)
+			fail_msg("%llu blocks take %zu bytes, more than %llu",
+				 (unsigned long long)mapped, (resident_pages() - before) * 4096,
+				 (unsigned long long)most);
+	}
 	blockmap_free(map);
 }
 
@@ -372,6 +401,7 @@ int main(void)
 		TEST(files_that_others_have_are_left_as_they_are),
 		TEST(loading_refuses_what_makes_no_sense),
 		TEST(memory_of_emptied_leaves_is_given_back),
+		TEST(memory_follows_the_mapped_blocks),
 		TEST(readers_need_no_lock),
 	};
 
