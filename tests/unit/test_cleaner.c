@@ -176,7 +176,7 @@ static void neighbours_become_one_record(void **state)
 /* Cleaning is cut off at each change of the disk in turn: nothing flushed is lost or brought back. */
 static void power_may_go_at_every_operation_of_cleaning(void **state)
 {
-	unsigned step = history_env("CLEAN_STEP", 1, 7);
+	unsigned step = history_env("CLEAN_STEP", 2, 23);
 	bool past_end = false;
 
 	(void)state;
@@ -200,7 +200,7 @@ static void power_may_go_at_every_operation_of_cleaning(void **state)
 /* Each operation of these kinds fails once while cleaning; returns when none was left to fail. */
 static void each_fails(unsigned ops, int num)
 {
-	unsigned step = history_env("CLEAN_STEP", 3, 11);
+	unsigned step = history_env("CLEAN_STEP", 4, 31);
 	bool struck = true;
 
 	for (uint64_t nth = 1; struck; nth += step) {
@@ -458,7 +458,7 @@ static void writers_and_cleaner_do_not_undo_each_other(void **state)
 		racers[n] = (struct racer){f->store, &stop, n, 0, NULL};
 		assert_int_equal(pthread_create(&threads[n], NULL, race, &racers[n]), 0);
 	}
-	while (stats_of(f).moved_bytes < history_env("CLEAN_MOVES", 2000, 300) * BS)
+	while (stats_of(f).moved_bytes < history_env("CLEAN_MOVES", 2000, 200) * BS)
 		must(store_clean(f->store, &err), &err);
 	stop = true;
 	for (unsigned n = 0; n < WRITERS; n++)
