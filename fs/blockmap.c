@@ -35,7 +35,6 @@
 /* A page pays from DENSE_FROM entries on, and is kept down to DENSE_MIN. */
 #define DENSE_FROM 448
 #define DENSE_MIN  384
-
 struct leaf {
 	uint64_t version; /* at the last durable checkpoint; changed by the checkpointer only */
 	struct packed *frozen; /* guarded by the leaf's lock, as is the rest */
