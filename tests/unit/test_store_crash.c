@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bytes.h"
 #include "err.h"
@@ -286,6 +287,40 @@ static void older_root_leads_to_everything_at_any_time(void **state)
 	assert_true(renames > 0 || count < 12);
 }
 
+/* Write half of the volume anew, so often that the log goes on to another segment. */
+static void write_half(struct run *run, bool second, unsigned times)
+{
+	uint64_t half = run->geometry.size_bytes / 2;
+	struct err err;
+
+	for (unsigned i = 0; i < times; i++)
+		if (history_write(run->history, run->store, second ? half : 0, half, &err) < 0)
+			RUN_FAIL(run, "%s", err.msg);
+}
+
+/* A segment that died since the older root stays until that root has gone, too. */
+static void older_root_keeps_what_died_since(void **state)
+{
+	struct run run;
+	struct err err;
+
+	(void)state;
+	run_begin(&run, history_seed(), BLOCKCRYPT_AES_256_GCM, 2 * MIB);
+	write_half(&run, true, 1); /* stays in a segment behind which the log goes on */
+	write_half(&run, false, 8);
+	for (unsigned i = 0; i < 2; i++)
+		if (store_checkpoint(run.store, &err) < 0)
+			RUN_FAIL(&run, "%s", err.msg);
+	write_half(&run, true, 1); /* now what the roots name in that segment is dead */
+	if (store_checkpoint(run.store, &err) < 0)
+		RUN_FAIL(&run, "%s", err.msg);
+	write_half(&run, false,
+		   4); /* a new segment, in a file that was kept for it; before the cleaner looks */
+	usleep(100000); /* the next one is made ahead */
+	check_older_root(&run);
+	run_end(&run);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +329,7 @@ int main(void)
 		cmocka_unit_test(crashed_volume_is_a_prefix_across_segments),
 		cmocka_unit_test(every_operation_may_be_the_last),
 		cmocka_unit_test(older_root_leads_to_everything_at_any_time),
+		cmocka_unit_test(older_root_keeps_what_died_since),
 	};
 
 	return cmocka_run_group_tests_name("store_crash", tests, NULL, NULL);
