@@ -28,6 +28,8 @@ static const char *const names[] = {"volume.json",
 				    "control",
 				    "snapshot.json",
 				    "repair-report.json",
+				    "grant.json",
+				    "outage.json",
 				    NULL};
 
 void check_say(struct check *c, const struct check_finding *finding)

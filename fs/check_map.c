@@ -143,10 +143,10 @@ static int read_root(struct map_reader *m, unsigned i, struct format_root *ret_r
 	if (r == 0)
 		n = disk_pread_some(file, bytes, len, 0);
 	disk_close(file);
-	if (r == 0 && n < (int64_t)len)
-		r = err_set(said, EBADMSG, "is cut short: %" PRId64 " of %zu bytes", n, len);
+	if (r == 0 && n < 0)
+		r = err_set(said, (int)-n, "read: %s", strerror((int)-n));
 	if (r == 0)
-		r = format_root_get(bytes, &want, c->map_mac, ret_root, said);
+		r = format_root_get(bytes, (size_t)n, &want, c->map_mac, ret_root, said);
 	*ret_whole = r == 0;
 	free(bytes);
 	return 0;

@@ -143,11 +143,8 @@ static int read_root(struct checkpoint *c, size_t i, uint64_t *versions,
 	n = disk_pread_some(c->roots[i], c->root_bytes, len, 0);
 	if (n < 0)
 		return err_set(err, (int)-n, "%s: read: %s", root_names[i], strerror((int)-n));
-	if ((size_t)n < len)
-		return err_set(err, EBADMSG, "%s: is cut short: %" PRId64 " of %zu bytes",
-			       root_names[i], n, len);
 	ret_root->versions = versions;
-	r = format_root_get(c->root_bytes, &c->root, c->mac, ret_root, err);
+	r = format_root_get(c->root_bytes, (size_t)n, &c->root, c->mac, ret_root, err);
 	return r < 0 ? err_prefix(err, "%s", root_names[i]) : 0;
 }
 

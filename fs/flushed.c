@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #include "bytes.h"
 #include "disk.h"
 #include "err.h"

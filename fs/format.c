@@ -19,6 +19,7 @@
 #define PAGE_ENTRIES_AT	  32
 #define PAGE_MAC_AT	  (FORMAT_PAGE_LEN - MAC_LEN)
 #define ROOT_MAGIC	  0x4b4d5356524f4f54ULL /* "KMSVROOT" */
+#define ROOT_GROUPS_AT	  80
 
 /* A group: its index page's two slots, then the two slots of each of its leaves. */
 #define GROUP_LEN ((2 + 2 * FORMAT_PAGE_ENTRIES) * (uint64_t)FORMAT_PAGE_LEN)
@@ -148,7 +149,7 @@ int format_root_put(const struct format_root *root, const struct mac *mac, uint8
 	put_be64(ret_bytes + 56, root->replay);
 	put_be64(ret_bytes + 64, root->next_segment);
 	put_be64(ret_bytes + 72, root->mapped);
-	put_be64(ret_bytes + 80, root->groups);
+	put_be64(ret_bytes + ROOT_GROUPS_AT, root->groups);
 	put_be64(ret_bytes + 88, root->created);
 	put_be64(ret_bytes + 96, root->stamp);
 	for (uint64_t i = 0; i < root->groups; i++)
@@ -156,11 +157,21 @@ int format_root_put(const struct format_root *root, const struct mac *mac, uint8
 	return mac_sign(mac, ret_bytes, mac_at, ret_bytes + mac_at);
 }
 
-int format_root_get(const uint8_t *bytes, const struct format_root *want, const struct mac *mac,
-		    struct format_root *ret_root, struct err *err)
+int format_root_get(const uint8_t *bytes, size_t len, const struct format_root *want,
+		    const struct mac *mac, struct format_root *ret_root, struct err *err)
 {
-	size_t mac_at = format_root_len(want->groups) - MAC_LEN;
+	/* As long as this is not sealed it is only used to find the seal. */
+	uint64_t groups = len >= format_root_len(0) ? get_be64(bytes + ROOT_GROUPS_AT) : 0;
+	size_t mac_at;
 
+	if (len < format_root_len(0))
+		return err_set(err, EBADMSG, "is cut short: %zu bytes", len);
+	if (groups > want->groups)
+		groups = want->groups;
+	if (len < format_root_len(groups))
+		return err_set(err, EBADMSG, "is cut short: %zu of %zu bytes", len,
+			       format_root_len(groups));
+	mac_at = format_root_len(groups) - MAC_LEN;
 	if (get_be64(bytes) == ROOT_MAGIC && get_be32(bytes + 8) > FORMAT_VERSION &&
 	    get_be32(bytes + 8) < 1000) /* else a flipped bit, which the tag reports better */
 		return err_set(err, EUCLEAN,
@@ -170,7 +181,7 @@ int format_root_get(const uint8_t *bytes, const struct format_root *want, const 
 		return err_set(err, EBADMSG, "is damaged, torn or of another volume");
 	if (get_be64(bytes) != ROOT_MAGIC || get_be32(bytes + 8) != FORMAT_VERSION ||
 	    memcmp(bytes + 16, want->volume_id, FORMAT_VOLUME_ID_LEN) != 0 ||
-	    get_be64(bytes + 80) != want->groups)
+	    get_be64(bytes + ROOT_GROUPS_AT) != groups)
 		return err_set(err, EUCLEAN, "is of another volume or version");
 	memcpy(ret_root->volume_id, want->volume_id, FORMAT_VOLUME_ID_LEN);
 	ret_root->checkpoint = get_be64(bytes + 48);
@@ -181,7 +192,8 @@ int format_root_get(const uint8_t *bytes, const struct format_root *want, const 
 	ret_root->created = get_be64(bytes + 88);
 	ret_root->stamp = get_be64(bytes + 96);
 	for (uint64_t i = 0; i < want->groups; i++)
-		ret_root->versions[i] = get_be64(bytes + FORMAT_ROOT_FIXED_LEN + 8 * i);
+		ret_root->versions[i] =
+			i < groups ? get_be64(bytes + FORMAT_ROOT_FIXED_LEN + 8 * i) : 0;
 	return 0;
 }
 

@@ -144,11 +144,12 @@ size_t format_root_len(uint64_t groups);
 int format_root_put(const struct format_root *root, const struct mac *mac, uint8_t *ret_bytes);
 
 /*
- * @want: the number of groups that the volume's size makes. root->versions must have room for
- * @want->groups. -EBADMSG damaged (or torn), -EUCLEAN another volume's or version's.
+ * @want: volume id, and the number of groups that the volume's size makes; root->versions must have room
+ * for @want->groups. A root of a volume that has grown since has fewer: the versions of the others are 0.
+ * -EBADMSG damaged (or torn), cut short; -EUCLEAN another volume's or version's.
  */
-int format_root_get(const uint8_t *bytes, const struct format_root *want, const struct mac *mac,
-		    struct format_root *ret_root, struct err *err);
+int format_root_get(const uint8_t *bytes, size_t len, const struct format_root *want,
+		    const struct mac *mac, struct format_root *ret_root, struct err *err);
 
 /* What a root says of its checkpoint and of the log, its tag not looked at: it may be a lie. -EUCLEAN. */
 int format_root_peek(const uint8_t bytes[FORMAT_ROOT_FIXED_LEN], struct format_root *ret_root);

@@ -38,7 +38,7 @@ static struct fuseio *disk(fuse_req_t req)
 
 static uint64_t disk_size(fuse_req_t req)
 {
-	return (uint64_t)disk(req)->attr.st_size;
+	return fuseio_size(disk(req));
 }
 
 static int fill_stat(fuse_req_t req, fuse_ino_t ino, struct stat *st)

@@ -62,6 +62,9 @@ void fusefs_free(struct fusefs *fusefs); /* after fusefs_stop(); NULL is allowed
  */
 void fusefs_forget(void *fusefs);
 
+/* `disk` has this size from now on, and the kernel is told. From any thread but FUSE's. */
+void fusefs_resize(struct fusefs *fusefs, uint64_t size_bytes);
+
 void fusefs_count(struct fusefs *fusefs, struct io_counters *ret_counters);
 
 #endif

@@ -46,6 +46,7 @@ static const char *const op_names[FUSEIO_OPS] = {
 void fuseio_init(struct fuseio *io)
 {
 	pthread_mutex_init(&io->said_lock, NULL);
+	atomic_store(&io->size_bytes, (unsigned long long)io->attr.st_size);
 	atomic_store(&io->changed_s, (long long)io->attr.st_mtim.tv_sec);
 }
 
@@ -67,12 +68,18 @@ void fuseio_forget(struct fuseio *io)
 		OPENSSL_cleanse(io->drain_buffer, FUSEIO_MAX);
 }
 
+uint64_t fuseio_size(const struct fuseio *io)
+{
+	return atomic_load_explicit(&io->size_bytes, memory_order_relaxed);
+}
+
 void fuseio_stat(struct fuseio *io, struct stat *ret_stat)
 {
 	struct watch_status status;
 
 	watch_status(io->watch, &status);
 	*ret_stat = io->attr;
+	ret_stat->st_size = (off_t)fuseio_size(io);
 	ret_stat->st_blocks = (blkcnt_t)(status.store.mapped_bytes / 512);
 	ret_stat->st_mtim.tv_sec = ret_stat->st_ctim.tv_sec =
 		(time_t)atomic_load_explicit(&io->changed_s, memory_order_relaxed);

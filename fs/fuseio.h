@@ -43,12 +43,13 @@ struct fuseio_call {
 struct fuseio {
 	struct gate *gate;
 	struct watch *watch;
-	struct stat attr; /* of `disk`; size fixed, times and blocks are kept below */
+	struct stat attr;	  /* of `disk` at first; size, times and blocks are kept below */
 	bool read_only;
 	char *(*status_text)(void *arg); /* what `status` shows */
 	void *status_arg;
 	atomic_ullong counts[FUSEIO_OPS]; /* answered well */
 	atomic_ullong read_bytes, written_bytes, errors;
+	atomic_ullong size_bytes;
 	atomic_llong changed_s; /* time of the last change */
 	uint8_t *drain_buffer;	/* for reads that waited; only of the thread that opens the gate */
 	pthread_mutex_t said_lock;
@@ -68,6 +69,9 @@ uint8_t *fuseio_buffer(struct fuseio *io);
 
 /* Execute @call and answer @req, or let it wait. Does not block but for the store. */
 void fuseio_submit(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call);
+
+/* The size of `disk` as of now; it may grow at any time. */
+uint64_t fuseio_size(const struct fuseio *io);
 
 /* Attributes of `disk` as of now. */
 void fuseio_stat(struct fuseio *io, struct stat *ret_stat);

@@ -475,6 +475,13 @@ void fusefs_forget(void *fusefs)
 	drop_pages(fs);
 }
 
+void fusefs_resize(struct fusefs *fusefs, uint64_t size_bytes)
+{
+	atomic_store(&fusefs->io.size_bytes, size_bytes);
+	/* Attributes only; a kernel that has none of them is not wrong about them. */
+	(void)fuse_lowlevel_notify_inval_inode(fusefs->session, FUSEFS_INO_DISK, -1, 0);
+}
+
 void fusefs_count(struct fusefs *fusefs, struct io_counters *ret_counters)
 {
 	fuseio_count(&fusefs->io, ret_counters);

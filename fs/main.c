@@ -20,6 +20,7 @@
 #include "blockcrypt.h"
 #include "bytes.h"
 #include "clock.h"
+#include "change_job.h"
 #include "control.h"
 #include "daemon.h"
 #include "err.h"
@@ -60,6 +61,7 @@ struct mounted {
 	struct watch *watch;
 	struct fusefs *fusefs;
 	struct snapshot_job *snapshots;
+	struct change_job *changes;
 	struct control *control;
 	bool read_only; /* asked for, or a snapshot */
 };
@@ -82,7 +84,7 @@ static void fill_status(struct mounted *m, struct status *ret_status)
 		.key_arn = m->header->key_arn,
 		.cipher = blockcrypt_name(g->cipher),
 		.pid = getpid(),
-		.size_bytes = g->size_bytes,
+		.size_bytes = __atomic_load_n(&g->size_bytes, __ATOMIC_RELAXED), /* it may grow */
 		.block_size = g->block_size,
 		.read_only = m->read_only,
 		.profile =
@@ -139,6 +141,8 @@ static struct kms_json *handle(const struct kms_json *request, void *arg)
 		return make_status_json(m);
 	if (r == 0 && strcmp(op, "snapshot-status") == 0)
 		return snapshot_job_status(m->snapshots);
+	if (r == 0 && strcmp(op, "change-status") == 0)
+		return change_job_status(m->changes);
 	if (r == 0 && strcmp(op, "start") == 0)
 		r = watch_want_start(m->watch, &err);
 	else if (r == 0 && strcmp(op, "force") == 0)
@@ -147,10 +151,12 @@ static struct kms_json *handle(const struct kms_json *request, void *arg)
 		r = unmount_on_request(m, request, &err);
 	else if (r == 0 && strcmp(op, "snapshot") == 0)
 		r = snapshot_job_start(m->snapshots, request, &err);
+	else if (r == 0 && (strcmp(op, "resize") == 0 || strcmp(op, "rewrap") == 0))
+		r = change_job_start(m->changes, request, &err);
 	else if (r == 0)
 		r = err_set(&err, EINVAL,
 			    "no operation '%s'; there are status, start, force, unmount, snapshot, "
-			    "snapshot-status",
+			    "snapshot-status, resize, rewrap, change-status",
 			    op);
 	if (r < 0)
 		return control_error(&err);
@@ -306,8 +312,17 @@ static int mount_it(struct mounted *m, struct err *err)
 	if (r == 0)
 		r = watch_start(m->watch, fusefs_forget, m->fusefs, err);
 	if (r == 0) {
+		const struct change_setup change = {.volume_dir = m->volume_dir,
+						    .header = m->header,
+						    .kms = m->kms,
+						    .kms_config = &m->options->kms,
+						    .watch = m->watch,
+						    .fusefs = m->fusefs,
+						    .read_only = m->read_only};
+
 		m->snapshots = snapshot_job_new(m->volume_dir, m->watch);
-		if (!m->snapshots)
+		m->changes = change_job_new(&change);
+		if (!m->snapshots || !m->changes)
 			r = err_set(err, ENOMEM, "out of memory");
 	}
 	if (r == 0)
@@ -341,6 +356,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 	snapshot_job_free(m->snapshots);
 	if (m->watch)
 		watch_end(m->watch);
+	change_job_free(m->changes); /* the watch does not do it any more */
 	if (m->gate)
 		gate_end_hold(m->gate);
 	if (m->fusefs)

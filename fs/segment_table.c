@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #include "disk.h"
 #include "err.h"
 #include "keys.h"

@@ -4,7 +4,7 @@
  * acknowledged writes durable and wipes its keys; plaintext kept elsewhere is wiped; only then does the
  * status say that the volume is unreachable.
  */
-#include "watch.h"
+#include "watch_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,33 +18,10 @@
 #include "events.h"
 #include "gate.h"
 #include "kms.h"
-#include "outage.h"
 #include "say.h"
 #include "secret.h"
-#include "status.h"
 #include "store.h"
 #include "volume.h"
-
-#define DRAIN_SAY_MS 10000 /* say that requests inside the gate do not end */
-
-struct watch {
-	struct watch_setup setup; /* fixed at open */
-	void (*forget)(void *arg);
-	void *forget_arg;
-	pthread_t thread;
-	bool started;
-	/* Changed by the thread while the gate is closed and drained, and with store_lock. */
-	struct store *store;
-	pthread_mutex_t store_lock; /* taken before lock */
-	struct outage outage;	    /* as the file has it; the thread's own */
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool quit; /* these: guarded by lock */
-	bool start_wanted;
-	struct keywatch key;
-	struct watch_status status;
-	bool held_too_long_said;
-};
 
 int watch_new(const struct watch_setup *setup, struct store *store, struct watch **ret_watch,
 	      struct err *err)
@@ -58,6 +35,7 @@ int watch_new(const struct watch_setup *setup, struct store *store, struct watch
 	w->store = store;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->store_lock, NULL);
+	pthread_cond_init(&w->errand_done, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->wake, &attr);
@@ -106,7 +84,7 @@ static void keep_store_stats(struct watch *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static int unwrap(struct watch *w, struct secret **ret_key, struct err *err)
+int watch_unwrap(struct watch *w, struct secret **ret_key, struct err *err)
 {
 	int r = volume_unwrap(w->setup.header, w->setup.kms, ret_key, err);
 
@@ -123,7 +101,7 @@ static enum keywatch_event check(struct watch *w, struct err *err)
 	AUTO(secret_freep) struct secret *key = NULL; /* wiped as soon as it is known to be had */
 	enum keywatch_event answer = KEYWATCH_CHECK_TRANSIENT;
 	const char *result = "transient";
-	int r = unwrap(w, &key, err);
+	int r = watch_unwrap(w, &key, err);
 	struct event event = {
 		.name = "key-check", .reason = r < 0 ? err->msg : NULL, .err = r < 0 ? err : NULL};
 
@@ -149,17 +127,30 @@ static enum keywatch_event check(struct watch *w, struct err *err)
 	return answer;
 }
 
+int watch_open_store(struct watch *w, const struct secret *key, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&w->store_lock);
+	r = store_open(w->setup.dir, &w->setup.header->geometry, key, w->setup.read_only, &w->store,
+		       err);
+	pthread_mutex_unlock(&w->store_lock);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&w->lock);
+	w->status.store_open = true;
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
 /* Unwrap the key and open the store again. The gate is closed. */
 static enum keywatch_event open_again(struct watch *w, struct err *err)
 {
 	AUTO(secret_freep) struct secret *key = NULL;
-	int r = unwrap(w, &key, err);
+	int r = watch_unwrap(w, &key, err);
 
-	pthread_mutex_lock(&w->store_lock);
 	if (r == 0)
-		r = store_open(w->setup.dir, &w->setup.header->geometry, key, w->setup.read_only,
-			       &w->store, err);
-	pthread_mutex_unlock(&w->store_lock);
+		r = watch_open_store(w, key, err);
 	if (r < 0) {
 		struct event event = {.name = "start-failed", .reason = err->msg, .err = err};
 
@@ -167,14 +158,11 @@ static enum keywatch_event open_again(struct watch *w, struct err *err)
 		events_add(w->setup.events, &event);
 		return KEYWATCH_STORE_FAILED;
 	}
-	pthread_mutex_lock(&w->lock);
-	w->status.store_open = true;
-	pthread_mutex_unlock(&w->lock);
 	return KEYWATCH_STORE_OPENED;
 }
 
 /* Close the store: flushed, keys wiped. Nothing is inside the gate. */
-static int close_store(struct watch *w, struct err *err)
+int watch_close_store(struct watch *w, struct err *err)
 {
 	int r;
 
@@ -211,12 +199,12 @@ static void lose(struct watch *w)
 
 	gate_close(w->setup.gate, hold ? GATE_HOLD : GATE_REFUSE);
 	add_event(w, hold ? "io-held" : "io-refused");
-	while (!gate_drain(w->setup.gate, false, DRAIN_SAY_MS)) {
+	while (!gate_drain(w->setup.gate, false, WATCH_DRAIN_SAY_MS)) {
 		say_warning("the key is lost, but requests to the disk below do not end; "
 			    "the data key is wiped when they do");
 		set_reason(w, "key lost; waiting for running requests to end");
 	}
-	(void)close_store(w, &err); /* said there; the key is wiped in any case */
+	(void)watch_close_store(w, &err); /* said there; the key is wiped in any case */
 	if (w->forget)
 		w->forget(w->forget_arg);
 	kms_forget(w->setup.kms);
@@ -229,7 +217,7 @@ static void go_read_only(struct watch *w)
 
 	gate_close(w->setup.gate, GATE_READ_ONLY);
 	add_event(w, "writes-refused");
-	while (!gate_drain(w->setup.gate, true, DRAIN_SAY_MS))
+	while (!gate_drain(w->setup.gate, true, WATCH_DRAIN_SAY_MS))
 		say_warning("the key is lost, but writes to the disk below do not end");
 	if (!w->setup.read_only && store_flush(w->store, &err) < 0)
 		say_error("flushing before read-only: %s", err.msg);
@@ -402,6 +390,8 @@ static void *watch_main(void *arg)
 			handle_locked(w, KEYWATCH_MANUAL_START);
 		} else if (now >= due) {
 			handle_locked(w, KEYWATCH_TIMER);
+		} else if (w->errand && !w->errand->taken) {
+			watch_run_errand_locked(w);
 		} else {
 			(void)end_long_waits(w);
 			sleep_locked(w, now, due);
@@ -446,6 +436,7 @@ void watch_end(struct watch *watch)
 	pthread_mutex_lock(&watch->lock);
 	watch->quit = true;
 	pthread_cond_signal(&watch->wake);
+	pthread_cond_broadcast(&watch->errand_done);
 	pthread_mutex_unlock(&watch->lock);
 	if (!watch->started)
 		return;
@@ -456,7 +447,7 @@ void watch_end(struct watch *watch)
 
 int watch_close(struct watch *watch, struct err *err)
 {
-	return close_store(watch, err);
+	return watch_close_store(watch, err);
 }
 
 void watch_free(struct watch *watch)
@@ -464,6 +455,7 @@ void watch_free(struct watch *watch)
 	if (!watch)
 		return;
 	pthread_cond_destroy(&watch->wake);
+	pthread_cond_destroy(&watch->errand_done);
 	pthread_mutex_destroy(&watch->store_lock);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch);

@@ -14,6 +14,7 @@ struct err;
 struct events;
 struct gate;
 struct kms;
+struct secret;
 struct store;
 struct volume_header;
 struct watch;
@@ -53,6 +54,23 @@ struct store *watch_store(struct watch *watch);
  * meanwhile; I/O goes on. From any thread but the watch's. What @fn returned.
  */
 int watch_with_store(struct watch *watch, int (*fn)(struct store *store, void *arg), void *arg);
+
+/*
+ * Have the watch's thread call @fn between its checks, while the volume is available, and wait for it. From
+ * any other thread, one at a time. What @fn returned; -EAGAIN the volume is not available, -ECANCELED it
+ * is being unmounted.
+ */
+int watch_do(struct watch *watch, int (*fn)(void *arg, struct err *err), void *arg,
+	     struct err *err);
+
+/*
+ * From within watch_do(): unwrap the data key, hold I/O, close the store, call @between, and open the
+ * store with the header as it is then; also when @between fails, whose error is then returned. I/O that
+ * came meanwhile goes on in its order. If the store cannot be opened again, I/O fails with EIO.
+ */
+int watch_reopen(struct watch *watch,
+		 int (*between)(void *arg, const struct secret *data_key, struct err *err),
+		 void *arg, struct err *err);
 
 /* A manual start: check the key now. -EINVAL with a sentence in a state where that means nothing. */
 int watch_want_start(struct watch *watch, struct err *err);

@@ -28,6 +28,8 @@ static const struct row rows[] = {
 	{"status", cmd_status, "say how a volume is doing"},
 	{"unmount", cmd_unmount, "undo a mount"},
 	{"umount", cmd_unmount, NULL},
+	{"resize", cmd_resize, "make a volume larger"},
+	{"rotate", cmd_rotate, "have KMS wrap a volume's data key anew"},
 	{"check", cmd_check, "verify a volume, and save what is intact"},
 	{"export", cmd_export, "write a volume's content to a raw image"},
 	{"import", cmd_import, "write a raw image over a volume's content"},

@@ -114,6 +114,8 @@ int cmd_export(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
+int cmd_resize(int argc, char **argv);
+int cmd_rotate(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);

@@ -231,3 +231,25 @@ int fs_mount(const char *device, const char *dir, const char *type, bool read_on
 			errno == ENODEV ? " (the kernel does not know this file system)" : "");
 	return 0;
 }
+
+int fs_grow(const char *device, const char *dir, const char *type, struct err *err)
+{
+	const char *const ext4[] = {"resize2fs", device, NULL};
+	const char *const xfs[] = {"xfs_growfs", dir, NULL};
+	const char *const btrfs[] = {"btrfs", "filesystem", "resize", "max", dir, NULL};
+	const char *const *argv = strcmp(type, "ext4") == 0    ? ext4
+				  : strcmp(type, "xfs") == 0   ? xfs
+				  : strcmp(type, "btrfs") == 0 ? btrfs
+							       : NULL;
+	char said[OUTPUT_MAX];
+	int code;
+
+	if (!argv)
+		return err_set(err, ENOTSUP, "'%s': how to grow %s is not known", dir, type);
+	code = run(argv, said, err);
+	if (code < 0)
+		return code;
+	if (code > 0)
+		return err_set(err, EIO, "'%s': %s failed with exit code %d", dir, argv[0], code);
+	return 0;
+}

@@ -17,6 +17,9 @@ extern const char *const fs_types[];
 int fs_prepare(const char *device, const char *disk, const char *type, bool read_only,
 	       struct err *err);
 
+/* The file system of @type on @device, mounted at @dir, takes all of the device. -ENOTSUP: not known how. */
+int fs_grow(const char *device, const char *dir, const char *type, struct err *err);
+
 /*
  * mount(2). @frozen: of a snapshot, which cannot be written: the journal is not replayed, and its volume with
  * the same UUID may be mounted beside it. @frozen is @read_only, too.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,6 +73,21 @@ int loop_attach(const char *path, bool read_only, int *ret_fd, char **ret_device
 		return err_set(err, ENOMEM, "'%s': out of memory", path);
 	}
 	return 0;
+}
+
+int loop_grow(const char *device, const char *path, struct err *err)
+{
+	int fd = open(device, O_RDWR | O_CLOEXEC), r = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(err, errno, "'%s': %s", device, strerror(errno));
+	/* The kernel learns the file's size when it is asked for. */
+	if (stat(path, &st) < 0 || ioctl(fd, LOOP_SET_CAPACITY, 0) < 0)
+		r = err_set(err, errno, "'%s': cannot give it the size of '%s': %s", device, path,
+			    strerror(errno));
+	close(fd);
+	return r;
 }
 
 /* The device is there and shows @path. */

@@ -13,6 +13,9 @@ struct err;
  */
 int loop_attach(const char *path, bool read_only, int *ret_fd, char **ret_device, struct err *err);
 
+/* @path, the file of @device, has grown: so does the device. */
+int loop_grow(const char *device, const char *path, struct err *err);
+
 /*
  * Wait until @device is no loop device of @path any more, at most @timeout_ms. -EBUSY: it still
  * is.

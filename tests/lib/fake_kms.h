@@ -17,6 +17,7 @@
 
 #include "attachment.h"
 #include "err.h"
+#include "change_job.h"
 #include "kms.h"
 #include "secret.h"
 #include "volume.h"
@@ -82,6 +83,33 @@ void volume_header_freep(struct volume_header **header)
 {
 	free(*header);
 	*header = NULL;
+}
+
+/* Nobody changes a header here. */
+struct change_job *change_job_new(const struct change_setup *setup)
+{
+	static char job;
+
+	(void)setup;
+	return (struct change_job *)&job;
+}
+
+void change_job_free(struct change_job *job)
+{
+	(void)job;
+}
+
+int change_job_start(struct change_job *job, const struct kms_json *request, struct err *err)
+{
+	(void)job;
+	(void)request;
+	return err_set(err, EINVAL, "not in this test");
+}
+
+struct kms_json *change_job_status(struct change_job *job)
+{
+	(void)job;
+	return NULL;
 }
 
 int volume_lock(const char *dir, int *ret_fd, struct err *err)

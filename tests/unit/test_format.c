@@ -137,7 +137,9 @@ static void newer_version_is_named(void **state)
 	got_root.versions = got_versions;
 	assert_int_equal(format_root_put(&root, mac, root_bytes), 0);
 	put_be32(root_bytes + 8, FORMAT_VERSION + 1);
-	assert_int_equal(format_root_get(root_bytes, &root, mac, &got_root, &err), -EUCLEAN);
+	assert_int_equal(
+		format_root_get(root_bytes, sizeof(root_bytes), &root, mac, &got_root, &err),
+		-EUCLEAN);
 	assert_non_null(strstr(err.msg, "version 2"));
 }
 
@@ -208,7 +210,7 @@ static void root_round_trips_and_refuses_flips_and_others(void **state)
 	(void)state;
 	assert_int_equal(format_root_len(GROUPS), sizeof(bytes));
 	assert_int_equal(format_root_put(&root, mac, bytes), 0);
-	assert_int_equal(format_root_get(bytes, &want, mac, &got, &err), 0);
+	assert_int_equal(format_root_get(bytes, sizeof(bytes), &want, mac, &got, &err), 0);
 	assert_string_equal(got.volume_id, root.volume_id);
 	assert_int_equal(got.checkpoint, root.checkpoint);
 	assert_int_equal(got.stamp, root.stamp);
@@ -221,15 +223,15 @@ static void root_round_trips_and_refuses_flips_and_others(void **state)
 		int r;
 
 		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		r = format_root_get(bytes, &want, mac, &got, &err);
+		r = format_root_get(bytes, sizeof(bytes), &want, mac, &got, &err);
 		assert_true(r == -EBADMSG || r == -EUCLEAN);
 		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	want.volume_id[5] ^= 1;
-	assert_int_equal(format_root_get(bytes, &want, mac, &got, &err), -EUCLEAN);
+	assert_int_equal(format_root_get(bytes, sizeof(bytes), &want, mac, &got, &err), -EUCLEAN);
 	want = root;
 	want.groups--;
-	assert_int_equal(format_root_get(bytes, &want, mac, &got, &err), -EBADMSG);
+	assert_int_equal(format_root_get(bytes, sizeof(bytes), &want, mac, &got, &err), -EBADMSG);
 }
 
 int main(void)
