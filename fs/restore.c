@@ -64,7 +64,6 @@ static int set_place(struct restoring *rs, struct err *err)
 	const char *dir = rs->options->volume_dir;
 	AUTO(freep) char *path = strdup(dir);
 	AUTO(freep) char *above = strdup(dir);
-	size_t tail = strlen(VOLDIR_PARTIAL);
 	struct stat st;
 
 	if (!path || !above)
@@ -77,8 +76,7 @@ static int set_place(struct restoring *rs, struct err *err)
 		rs->partial = NULL;
 		return err_set(err, ENOMEM, "out of memory");
 	}
-	if (strlen(rs->name) >= tail &&
-	    strcmp(rs->name + strlen(rs->name) - tail, VOLDIR_PARTIAL) == 0)
+	if (voldir_is_partial(rs->name))
 		return err_set(err, EINVAL,
 			       "names in '" VOLDIR_PARTIAL "' are those of unfinished ones");
 	if (mountinfo_is_within(rs->parent_dir, rs->snapshot_dir))

@@ -42,13 +42,6 @@ struct making {
 	bool begun, frozen;
 };
 
-static bool ends_in_partial(const char *name)
-{
-	size_t len = strlen(name), tail = strlen(VOLDIR_PARTIAL);
-
-	return len >= tail && strcmp(name + len - tail, VOLDIR_PARTIAL) == 0;
-}
-
 /* Directory and name of where it shall be. */
 static int set_place(struct making *m, const char *snapshot_id, struct err *err)
 {
@@ -69,7 +62,7 @@ static int set_place(struct making *m, const char *snapshot_id, struct err *err)
 		m->created->dir = NULL;
 		return err_set(err, ENOMEM, "out of memory");
 	}
-	if (ends_in_partial(m->name))
+	if (voldir_is_partial(m->name))
 		return err_set(err, EINVAL,
 			       "snapshot '%s': names in '" VOLDIR_PARTIAL
 			       "' are those of unfinished ones",

@@ -32,13 +32,6 @@ void snapshot_list_free(struct snapshot_entry *entries, size_t count)
 	free(entries);
 }
 
-static bool is_partial(const char *name)
-{
-	size_t len = strlen(name), tail = strlen(VOLDIR_PARTIAL);
-
-	return len > tail && strcmp(name + len - tail, VOLDIR_PARTIAL) == 0;
-}
-
 /* Is somebody at work on the directory? */
 static bool is_locked(const char *dir)
 {
@@ -83,7 +76,7 @@ static int fill(struct snapshot_entry *e, struct err *err)
 	if (snapshot_load(e->dir, &e->info, &why) < 0) {
 		e->state = SNAPSHOT_STATE_ERROR;
 		(void)snprintf(e->why, sizeof(e->why), "%.255s", why.msg); /* cut on purpose */
-	} else if (is_partial(e->dir) || !e->info.completed) {
+	} else if (voldir_is_partial(e->dir) || !e->info.completed) {
 		e->state = is_locked(e->dir) ? SNAPSHOT_STATE_PENDING : SNAPSHOT_STATE_ERROR;
 		if (e->state == SNAPSHOT_STATE_ERROR)
 			(void)snprintf(e->why, sizeof(e->why),
@@ -197,7 +190,7 @@ static int take_away(const char *dir, struct err *err)
 	}
 	name = basename(path);
 	r = disk_open_dir(dirname(above), &parent, err);
-	if (r == 0 && is_partial(name)) {
+	if (r == 0 && voldir_is_partial(name)) {
 		r = voldir_clear(parent, name, err);
 	} else if (r == 0) {
 		r = voldir_clear(parent, partial, err);
@@ -233,7 +226,7 @@ int snapshot_delete(const char *dir, struct err *err)
 
 	if (!path)
 		return err_set(err, errno, "snapshot '%s': %s", dir, strerror(errno));
-	if (!snapshot_is(path) && !is_partial(path))
+	if (!snapshot_is(path) && !voldir_is_partial(path))
 		return err_set(err, ENOENT, "snapshot '%s': this is no snapshot: %s is missing",
 			       dir, SNAPSHOT_NAME);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -25,6 +25,13 @@ static void segment_path(uint32_t id, char path[32])
 	(void)snprintf(path, 32, "segments/%08" PRIx32, id); /* fits */
 }
 
+bool voldir_is_partial(const char *name)
+{
+	size_t len = strlen(name), tail = strlen(VOLDIR_PARTIAL);
+
+	return len >= tail && strcmp(name + len - tail, VOLDIR_PARTIAL) == 0;
+}
+
 int voldir_put(struct disk *disk, const char *name, const char *text, struct err *err)
 {
 	struct disk_file *file;

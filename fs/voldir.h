@@ -25,6 +25,9 @@ struct voldir_job {
 	void *arg;
 };
 
+/* Is it the name, or the path, of an unfinished one? */
+bool voldir_is_partial(const char *name);
+
 /* Make directory @name in @parent, marked, with segments/ in it. *@ret_disk is the caller's. */
 int voldir_make(struct disk *parent, const char *name, struct disk **ret_disk, struct err *err);
 
