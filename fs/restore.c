@@ -2,6 +2,7 @@
  * Volumes from snapshots. The new directory is made as NAME.partial beside its place, volume.json last,
  * and renamed. See restore.h.
  */
+#include "attachment.h"
 #include "restore.h"
 
 #include <dirent.h>
@@ -189,8 +190,13 @@ static int get_key(struct restoring *rs, bool same, struct err *err)
 				   rs->options->key_id ? rs->options->key_id
 						       : rs->snapshot->header->key_arn,
 				   rs->kms, &rs->data_key, err);
-	if (r == 0 && !same)
-		r = volume_unwrap(rs->snapshot->header, rs->kms, &rs->old_key, err);
+	if (r == 0 && !same) {
+		struct attachment *attachment = NULL;
+
+		r = attachment_begin(rs->snapshot->header, -1, rs->kms, &attachment, &rs->old_key,
+				     err);
+		attachment_end(attachment); /* for a moment: nobody asks for the key again */
+	}
 	return r;
 }
 

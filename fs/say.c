@@ -28,8 +28,10 @@ static void put(int priority, const char *fmt, va_list ap)
 			*p = ' ';
 	if (say_to_syslog)
 		syslog(priority, "volume '%s': %s", say_name, text);
-	else
+	else if (*say_name)
 		(void)fprintf(stderr, "kmsvol: volume '%s': %s\n", say_name, text);
+	else /* a command, which works on several or has said which */
+		(void)fprintf(stderr, "kmsvol: %s\n", text);
 }
 
 void say_info(const char *fmt, ...)

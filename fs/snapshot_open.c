@@ -8,10 +8,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "attachment.h"
 #include "err.h"
 #include "secret.h"
 #include "store.h"
-#include "volume.h"
+#include "volume_header.h"
 
 static int hold(const char *dir, struct snapshot *s, struct err *err)
 {
@@ -48,12 +49,14 @@ int snapshot_hold(const char *dir, struct snapshot **ret_snapshot, struct err *e
 int snapshot_open(const char *dir, struct kms *kms, struct snapshot **ret_snapshot, struct err *err)
 {
 	AUTO(secret_freep) struct secret *key = NULL;
+	struct attachment *attachment = NULL;
 	struct snapshot *s;
 	int r = snapshot_hold(dir, &s, err);
 
 	if (r < 0)
 		return r;
-	r = volume_unwrap(s->header, kms, &key, err);
+	r = attachment_begin(s->header, -1, kms, &attachment, &key, err);
+	attachment_end(attachment); /* for a moment: nobody asks for the key again */
 	if (r == 0)
 		r = store_open(dir, &s->header->geometry, key, true, &s->store, err);
 	if (r < 0) {

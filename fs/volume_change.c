@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "attachment.h"
 #include "err.h"
 #include "kms.h"
 #include "secret.h"
@@ -78,12 +79,12 @@ static int check_same(struct volume_header *header, struct kms *kms, struct secr
 	return r < 0 ? err_prefix(err, "KMS gave another data key back") : 0;
 }
 
-int volume_wrap_anew(const char *dir, struct volume_header *header, struct kms *user, struct kms *kms,
-		  struct err *err)
+/* As the user, or as EBS or RDS for the user, where @user leads to a kmsd. */
+static int wrap_anew(const struct volume_header *header, struct kms *user, struct kms_blob *ret_new,
+		     struct err *err)
 {
-	AUTO(secret_freep) struct secret *data_key = NULL;
 	struct kms_context context = {.pairs = header->pairs, .count = header->pair_count};
-	struct kms_re_encrypt_request request = {
+	const struct kms_re_encrypt_request request = {
 		.blob = header->wrapped_key.bytes,
 		.blob_len = header->wrapped_key.len,
 		.source_key_id = header->key_arn,
@@ -91,12 +92,25 @@ int volume_wrap_anew(const char *dir, struct volume_header *header, struct kms *
 		.source_context = &context,
 		.destination_context = &context,
 	};
+	struct attachment *attachment = NULL;
+	int r = attachment_new(header, header->key_arn, user, &attachment, err);
+
+	if (r == 0)
+		r = kms_re_encrypt(user, &request, ret_new, NULL, err);
+	attachment_end(attachment);
+	return r < 0 ? err_prefix(err, "cannot rewrap data key") : 0;
+}
+
+int volume_wrap_anew(const char *dir, struct volume_header *header, struct kms *user,
+		     struct kms *kms, struct err *err)
+{
+	AUTO(secret_freep) struct secret *data_key = NULL;
 	struct kms_blob old = header->wrapped_key, new = {0};
 	uint8_t mac[VOLUME_MAC_LEN];
-	int r = kms_re_encrypt(user, &request, &new, NULL, err);
+	int r = wrap_anew(header, user, &new, err);
 
 	if (r < 0)
-		return err_prefix(err, "cannot rewrap data key");
+		return r;
 	memcpy(mac, header->mac, sizeof(mac));
 	header->wrapped_key = new;
 	r = check_same(header, kms, &data_key, &old, err);

@@ -72,13 +72,21 @@ int volume_rewrap(const struct volume_header *from, struct volume_header *header
 						       .source_context = &old,
 						       .destination_context = &new};
 	AUTO(secret_freep) struct secret *data_key = NULL;
-	int r = kms_re_encrypt(kms, &request, &header->wrapped_key, header->key_arn, err);
+	struct attachment *attachment = NULL;
+	int r = attachment_new(header, from->key_arn, kms, &attachment, err);
 
-	if (r < 0)
-		return err_prefix(err, "cannot wrap its data key for the new volume");
-	r = volume_unwrap_unsealed(header, kms, &data_key, err);
+	if (r == 0) {
+		r = kms_re_encrypt(kms, &request, &header->wrapped_key, header->key_arn, err);
+		if (r < 0)
+			(void)err_prefix(err, "cannot wrap its data key for the new volume");
+	}
+	if (r == 0)
+		r = attachment_admit(attachment, err);
+	if (r == 0)
+		r = volume_unwrap_unsealed(header, kms, &data_key, err);
 	if (r == 0)
 		r = volume_seal_check(from, data_key, err);
+	attachment_made(attachment, r);
 	if (r < 0)
 		return r;
 	*ret_data_key = data_key;

@@ -19,6 +19,7 @@
 static int open_all(struct volume *v, struct kms *kms, bool read_only, struct err *err)
 {
 	AUTO(secret_freep) struct secret *key = NULL;
+	struct attachment *attachment = NULL;
 	int r = volume_header_load(v->dir, &v->header, err);
 
 	if (r == 0)
@@ -34,7 +35,9 @@ static int open_all(struct volume *v, struct kms *kms, bool read_only, struct er
 		r = read_only ? snapshot_check(v->dir, v->header, NULL, err)
 			      : err_set(err, EROFS, "this is a snapshot, and never changed");
 	if (r == 0)
-		r = attachment_begin(v->header, v->dir_fd, kms, &v->attachment, &key, err);
+		r = attachment_begin(v->header, v->dir_fd, kms, &attachment, &key, err);
+	attachment_end(
+		attachment); /* for a moment: nobody asks for the key again, and we may be killed */
 	if (r == 0)
 		r = store_open(v->dir, &v->header->geometry, key, read_only, &v->store, err);
 	return r;
@@ -71,7 +74,6 @@ int volume_close(struct volume *volume, struct err *err)
 	r = store_close(volume->store, err);
 	if (r < 0)
 		(void)err_prefix(err, "volume '%s'", volume->dir);
-	attachment_end(volume->attachment);
 	volume_header_free(volume->header);
 	if (volume->dir_fd >= 0)
 		(void)close(volume->dir_fd); /* only a directory */

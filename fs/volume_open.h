@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 
-struct attachment;
 struct err;
 struct kms;
 struct store;
@@ -17,15 +16,14 @@ struct volume_header;
 struct volume {
 	char *dir;
 	int lock_fd, dir_fd;
-	struct attachment *attachment;
 	struct volume_header *header;
 	struct store *store;
 };
 
 /*
- * Lock the volume in @dir, attach it (attachment.h), have @kms (borrowed until it is closed) unwrap its key, open its store. The process is made safe for keys
- * (daemon_harden()). -EBUSY: it is mounted, or another command is at work on it; the sentence names the process.
- * Else as volume_unwrap() and store_open(). Sentences begin with the volume.
+ * Lock the volume in @dir, have @kms (borrowed for the call) unwrap its key, for which it is attached
+ * for a moment (attachment.h), open its store. The process is made safe for keys (daemon_harden()).
+ * -EBUSY: it is mounted, or another command is at work on it; the sentence names the process. Else as volume_unwrap() and store_open(). Sentences begin with the volume.
  */
 int volume_open(const char *dir, struct kms *kms, bool read_only, struct volume **ret_volume,
 		struct err *err);

@@ -157,6 +157,18 @@ refused 3 "kms:Decrypt on resource: $EBS because no resource-based policy allows
 like 'nobody disables it' "$(aws kms disable-key --key-id "$EBS" 2>&1)" \
 	'\(AccessDeniedException\).*DisableKey operation: User: .* because no resource-based policy allows the kms:DisableKey action$'
 
+# --- what is made of such a volume: nobody may use its key but EBS for him
+
+ok 'a snapshot' "$KMSVOL" snapshot create E ES
+ok 'a second one, compared' sh -c '"$1" snapshot create E ES2 >/dev/null && "$1" diff ES ES2' - "$KMSVOL"
+ok 'a volume of it, under the same key' "$KMSVOL" restore ES E2
+ok 'a volume of it, under another' "$KMSVOL" restore ES E3 --key-id "$KEY"
+ok 'its key wrapped anew' "$KMSVOL" rotate E --rewrap
+ok 'and that of what was restored' "$KMSVOL" rotate E2 --rewrap
+ok 'it is whole' "$KMSVOL" check E2
+ok 'a snapshot is read, by who soon has enough' sh -c '"$1" export ES - | head -c 2' - "$KMSVOL"
+is 'no grant of all that is left' "$(grantees "$EBS")" ''
+
 # --- a database's volume
 
 make_volume R --key-id alias/aws/rds --as rds
