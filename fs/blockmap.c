@@ -4,7 +4,7 @@
  * entries is a reserved range of address space, 8 bytes a block, that the kernel fills with zero pages
  * as they are touched: nothing is spent on blocks never written, and an emptied page is given back.
  * A leaf is a page's worth of entries. One with many holes is packed instead, and its page is zero. Changes
- * of a leaf run under one of LOCKS mutexes. A reader who finds an entry in the page needs none, since it
+ * of a leaf run under one of BLOCKMAP_LOCKS mutexes. A reader who finds an entry in the page needs none, since it
  * is read and written as one word; where there is zero the leaf may be packed, and is asked under the
  * lock.
  *
@@ -24,47 +24,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "blockmap_internal.h"
 #include "err.h"
 #include "packed.h"
 #include "segment.h"
-
-#define LOCKS	   256
-#define ENTRIES	   FORMAT_PAGE_ENTRIES
-#define LEAF_BYTES (ENTRIES * sizeof(uint64_t))
-
-/* A page pays from DENSE_FROM entries on, and is kept down to DENSE_MIN. */
-#define DENSE_FROM 448
-#define DENSE_MIN  384
-struct leaf {
-	uint64_t version; /* at the last durable checkpoint; changed by the checkpointer only */
-	struct packed *frozen; /* guarded by the leaf's lock, as is the rest */
-	struct packed *packed; /* NULL: its entries are in the page */
-	uint32_t epoch;
-	uint32_t mapped; /* read without the lock by blockmap_seek() */
-};
-
-struct leaf_list {
-	uint64_t *leaves;
-	size_t count;
-	size_t room;
-};
-
-struct blockmap {
-	uint64_t blocks;	      /* fixed at new */
-	uint64_t leaf_count;	      /* fixed at new */
-	uint32_t slot_units;	      /* fixed at new */
-	struct segment_table *table;  /* fixed at new */
-	_Atomic(uint64_t) *entries;   /* entries of a leaf are written under its lock */
-	struct leaf *leaves;	      /* see struct leaf */
-	atomic_uchar *has_packed;     /* one for ENTRIES leaves: one of them was packed once */
-	atomic_uint_least64_t mapped; /* in all leaves */
-	atomic_uint epoch;	      /* from 1; changed by blockmap_freeze() only */
-	pthread_mutex_t locks[LOCKS];
-	pthread_mutex_t dirty_lock; /* guards the rest; taken inside a leaf's lock */
-	struct leaf_list dirty;
-	bool overflowed;     /* dirty is not complete: no memory for it */
-	atomic_bool spoiled; /* a frozen leaf could not be kept: that checkpoint must fail */
-};
 
 static void *reserve(uint64_t bytes)
 {
@@ -73,6 +36,8 @@ static void *reserve(uint64_t bytes)
 
 	if (p == MAP_FAILED)
 		return NULL;
+	(void)munlock(p,
+		      bytes); /* nothing in it is secret, and locked pages cannot be given back */
 	(void)madvise(p, bytes, MADV_NOHUGEPAGE); /* a huge page would cost what sparseness saves */
 	(void)madvise(p, bytes, MADV_DONTDUMP);	  /* only keeps core files small */
 	return p;
@@ -100,7 +65,7 @@ int blockmap_new(uint64_t blocks, uint32_t slot_len, struct segment_table *table
 	m->slot_units = slot_len / FORMAT_UNIT;
 	m->table = table;
 	atomic_init(&m->epoch, 1);
-	for (size_t i = 0; i < LOCKS; i++)
+	for (size_t i = 0; i < BLOCKMAP_LOCKS; i++)
 		pthread_mutex_init(&m->locks[i], NULL);
 	pthread_mutex_init(&m->dirty_lock, NULL);
 	m->entries = reserve(entries_bytes(m));
@@ -145,7 +110,7 @@ void blockmap_free(struct blockmap *map)
 		(void)munmap(map->entries, entries_bytes(map)); /* our own mapping */
 	if (map->leaves)
 		(void)munmap(map->leaves, leaves_bytes(map)); /* our own mapping */
-	for (size_t i = 0; i < LOCKS; i++)
+	for (size_t i = 0; i < BLOCKMAP_LOCKS; i++)
 		pthread_mutex_destroy(&map->locks[i]);
 	pthread_mutex_destroy(&map->dirty_lock);
 	free(map);
@@ -160,7 +125,7 @@ uint64_t blockmap_get(const struct blockmap *map, uint64_t lba)
 {
 	uint64_t index = lba / ENTRIES;
 	uint64_t seq = atomic_load_explicit(&map->entries[lba], memory_order_acquire);
-	pthread_mutex_t *lock = (pthread_mutex_t *)&map->locks[index % LOCKS];
+	pthread_mutex_t *lock = (pthread_mutex_t *)&map->locks[index % BLOCKMAP_LOCKS];
 	const struct leaf *leaf = &map->leaves[index];
 
 	if (seq || mapped_in(map, index) == 0)
@@ -173,7 +138,7 @@ uint64_t blockmap_get(const struct blockmap *map, uint64_t lba)
 }
 
 /* All entries of a leaf, whose lock the caller holds. */
-static void copy_locked(const struct blockmap *m, uint64_t index, uint64_t ret[ENTRIES])
+void blockmap_copy_locked(const struct blockmap *m, uint64_t index, uint64_t ret[ENTRIES])
 {
 	if (m->leaves[index].packed) {
 		packed_expand(m->leaves[index].packed, ret);
@@ -186,6 +151,14 @@ static void copy_locked(const struct blockmap *m, uint64_t index, uint64_t ret[E
 	for (unsigned i = 0; i < ENTRIES; i++)
 		ret[i] = atomic_load_explicit(&m->entries[index * ENTRIES + i],
 					      memory_order_relaxed);
+}
+
+/* Readers must find zeros, also where the page cannot be given back: the memory may be locked. */
+static void drop_page(struct blockmap *m, uint64_t index)
+{
+	for (unsigned i = 0; i < ENTRIES; i++)
+		atomic_store_explicit(&m->entries[index * ENTRIES + i], 0, memory_order_release);
+	(void)madvise((void *)&m->entries[index * ENTRIES], LEAF_BYTES, MADV_DONTNEED);
 }
 
 /* Give a leaf these entries, of which @mapped are no holes. It still says how many it had. */
@@ -205,8 +178,7 @@ static void store_locked(struct blockmap *m, uint64_t index, const uint64_t entr
 			atomic_store(&m->has_packed[index / ENTRIES], 1);
 		leaf->packed = p;
 		if (had_page)
-			(void)madvise((void *)&m->entries[index * ENTRIES], LEAF_BYTES,
-				      MADV_DONTNEED);
+			drop_page(m, index);
 		return;
 	}
 	for (unsigned i = 0; i < ENTRIES; i++)
@@ -216,7 +188,7 @@ static void store_locked(struct blockmap *m, uint64_t index, const uint64_t entr
 	leaf->packed = NULL;
 }
 
-static int list_add_locked(struct leaf_list *list, uint64_t leaf)
+int blockmap_list_add(struct leaf_list *list, uint64_t leaf)
 {
 	if (list->count == list->room) {
 		size_t room = list->room ? list->room * 2 : 64;
@@ -235,7 +207,7 @@ static int list_add_locked(struct leaf_list *list, uint64_t leaf)
  * Before a leaf changes: put it on the dirty list, and keep what a checkpoint under way still has
  * to take. The caller holds the leaf's lock.
  */
-static void touch_locked(struct blockmap *m, uint64_t index)
+void blockmap_touch_locked(struct blockmap *m, uint64_t index)
 {
 	struct leaf *leaf = &m->leaves[index];
 	uint32_t epoch = atomic_load(&m->epoch);
@@ -245,14 +217,14 @@ static void touch_locked(struct blockmap *m, uint64_t index)
 	if (leaf->epoch != 0) {
 		uint64_t entries[ENTRIES];
 
-		copy_locked(m, index, entries);
+		blockmap_copy_locked(m, index, entries);
 		leaf->frozen = packed_make(NULL, entries, leaf->mapped);
 		if (!leaf->frozen)
 			atomic_store(&m->spoiled, true);
 	}
 	leaf->epoch = epoch;
 	pthread_mutex_lock(&m->dirty_lock);
-	if (list_add_locked(&m->dirty, index) < 0)
+	if (blockmap_list_add(&m->dirty, index) < 0)
 		m->overflowed = true;
 	pthread_mutex_unlock(&m->dirty_lock);
 }
@@ -279,8 +251,8 @@ static void set_in_leaf_locked(struct blockmap *m, uint64_t lba, unsigned count,
 	struct leaf *leaf = &m->leaves[index];
 	uint32_t had = 0, mapped;
 
-	touch_locked(m, index);
-	copy_locked(m, index, entries);
+	blockmap_touch_locked(m, index);
+	blockmap_copy_locked(m, index, entries);
 	for (unsigned i = at; i < at + count; i++)
 		had += entries[i] != 0;
 	mapped = leaf->mapped + (seq ? count : 0) - had;
@@ -310,7 +282,7 @@ void blockmap_set(struct blockmap *map, uint64_t lba, uint64_t count, uint64_t s
 	while (count) {
 		uint64_t index = lba / ENTRIES;
 		uint64_t n = ENTRIES - lba % ENTRIES;
-		pthread_mutex_t *lock = &map->locks[index % LOCKS];
+		pthread_mutex_t *lock = &map->locks[index % BLOCKMAP_LOCKS];
 
 		if (n > count)
 			n = count;
@@ -396,7 +368,7 @@ int blockmap_used(struct blockmap *map, uint64_t **ret_leaves, size_t *ret_count
 	for (uint64_t i = 0; i < map->leaf_count; i++) {
 		if (map->leaves[i].mapped == 0)
 			continue;
-		if (list_add_locked(&list, i) < 0) {
+		if (blockmap_list_add(&list, i) < 0) {
 			free(list.leaves);
 			return -ENOMEM;
 		}
@@ -409,92 +381,4 @@ int blockmap_used(struct blockmap *map, uint64_t **ret_leaves, size_t *ret_count
 uint64_t blockmap_leaf_version(const struct blockmap *map, uint64_t leaf)
 {
 	return map->leaves[leaf].version;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The dirty list by looking at every leaf, when it could not be kept. */
-static int rebuild_dirty_locked(struct blockmap *m)
-{
-	uint32_t epoch = atomic_load(&m->epoch);
-
-	m->dirty.count = 0;
-	for (uint64_t i = 0; i < m->leaf_count; i++)
-		if (m->leaves[i].epoch == epoch && list_add_locked(&m->dirty, i) < 0)
-			return -ENOMEM;
-	m->overflowed = false;
-	return 0;
-}
-
-int blockmap_freeze(struct blockmap *map, uint64_t **ret_leaves, size_t *ret_count)
-{
-	struct leaf_list list;
-
-	pthread_mutex_lock(&map->dirty_lock);
-	if (map->overflowed && rebuild_dirty_locked(map) < 0) {
-		pthread_mutex_unlock(&map->dirty_lock);
-		return -ENOMEM;
-	}
-	list = map->dirty;
-	memset(&map->dirty, 0, sizeof(map->dirty));
-	pthread_mutex_unlock(&map->dirty_lock);
-	atomic_fetch_add(&map->epoch, 1);
-	atomic_store(&map->spoiled, false);
-	if (list.count)
-		qsort(list.leaves, list.count, sizeof(*list.leaves), by_value);
-	*ret_leaves = list.leaves;
-	*ret_count = list.count;
-	return 0;
-}
-
-unsigned blockmap_take(struct blockmap *map, uint64_t leaf,
-		       uint64_t ret_entries[FORMAT_PAGE_ENTRIES])
-{
-	pthread_mutex_t *lock = &map->locks[leaf % LOCKS];
-	struct leaf *l = &map->leaves[leaf];
-	unsigned mapped = 0;
-
-	pthread_mutex_lock(lock);
-	if (l->frozen) {
-		packed_expand(l->frozen, ret_entries);
-		packed_free(l->frozen);
-		l->frozen = NULL;
-	} else {
-		copy_locked(map, leaf, ret_entries);
-		l->epoch = 0;
-	}
-	pthread_mutex_unlock(lock);
-	for (unsigned i = 0; i < ENTRIES; i++)
-		mapped += ret_entries[i] != 0;
-	return mapped;
-}
-
-void blockmap_commit(struct blockmap *map, uint64_t leaf, uint64_t version)
-{
-	map->leaves[leaf].version = version;
-}
-
-bool blockmap_spoiled(const struct blockmap *map)
-{
-	return atomic_load(&map->spoiled);
-}
-
-void blockmap_thaw(struct blockmap *map, uint64_t leaf)
-{
-	pthread_mutex_t *lock = &map->locks[leaf % LOCKS];
-	struct leaf *l = &map->leaves[leaf];
-
-	pthread_mutex_lock(lock);
-	packed_free(l->frozen); /* what is newer goes into the next checkpoint */
-	l->frozen = NULL;
-	if (l->epoch != atomic_load(&map->epoch)) {
-		l->epoch = 0; /* not to be kept for the checkpoint that failed */
-		touch_locked(map, leaf);
-	}
-	pthread_mutex_unlock(lock);
 }

@@ -369,6 +369,31 @@ static void memory_follows_the_mapped_blocks(void **state)
 	blockmap_free(map);
 }
 
+/* The daemon locks its memory, and the kernel gives locked pages back to nobody. */
+static void emptied_entries_are_holes_in_locked_memory_too(void **state)
+{
+	struct fixture *f = *state;
+	struct blockmap *map;
+	size_t full;
+	struct err err;
+
+#ifdef __SANITIZE_THREAD__
+	skip(); /* its shadow memory cannot be locked */
+#endif
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		skip(); /* not allowed here */
+	assert_int_equal(blockmap_new(1 << 20, SLOT_LEN, f->table, &map, &err), 0);
+	blockmap_set(map, 0, 1 << 20, format_seq(1, 128));
+	full = resident_pages();
+	for (uint64_t leaf = 0; leaf < (1 << 20) / LEAF; leaf++)
+		blockmap_set(map, leaf * LEAF + 5, LEAF - 5, 0);
+	for (uint64_t lba = 0; lba < 1 << 20; lba++)
+		assert_int_equal(blockmap_get(map, lba) != 0, lba % LEAF < 5);
+	assert_true(resident_pages() < full - (1 << 20) / LEAF / 2);
+	blockmap_free(map);
+	(void)munlockall(); /* what is left is locked no more */
+}
+
 static void *seek_often(void *arg)
 {
 	for (int i = 0; i < 300; i++)
@@ -402,6 +427,7 @@ int main(void)
 		TEST(loading_refuses_what_makes_no_sense),
 		TEST(memory_of_emptied_leaves_is_given_back),
 		TEST(memory_follows_the_mapped_blocks),
+		TEST(emptied_entries_are_holes_in_locked_memory_too),
 		TEST(readers_need_no_lock),
 	};
 
