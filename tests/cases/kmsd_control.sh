@@ -16,13 +16,6 @@ text() {
 	aws kms "$@" --output text
 }
 
-# post OPERATION JSON: the reply's body, by curl; quicker than aws.
-post() {
-	curl -sS -m 20 --aws-sigv4 aws:amz:us-east-1:kms --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		-H "X-Amz-Target: TrentService.$1" -H 'Content-Type: application/x-amz-json-1.1' -d "$2" \
-		"$AWS_ENDPOINT_URL/"
-}
-
 # type OPERATION JSON: of the exception; "" for none.
 type() {
 	post "$@" 2>/dev/null | jq -r '.__type // empty'

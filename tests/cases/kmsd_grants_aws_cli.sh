@@ -27,13 +27,6 @@ refuses() {
 	esac
 }
 
-# post OPERATION JSON: the reply's body, by curl.
-post() {
-	curl -sS -m 20 --aws-sigv4 aws:amz:us-east-1:kms --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		-H "X-Amz-Target: TrentService.$1" -H 'Content-Type: application/x-amz-json-1.1' -d "$2" \
-		"$AWS_ENDPOINT_URL/"
-}
-
 # --- grants
 
 read -r GRANT TOKEN < <(text create-grant --key-id "$ID" --grantee-principal "$ROLE" --retiring-principal "$ROOT" \

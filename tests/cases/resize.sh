@@ -5,7 +5,7 @@
 need aws jq
 need_fuse
 
-start_kmsd
+start_kmsd --rotation-delay 1
 make_key alias/demo
 make_volume V --size 64M
 size_of() { jq .size_bytes V/volume.json; }
@@ -73,33 +73,33 @@ refused 1 "it is mounted for reading only$" "$KMSVOL" resize V --size 50000M
 refused 2 '^kmsvol: rotate: --rewrap is needed' "$KMSVOL" rotate V
 # material: id of the KMS key's material that the data key is wrapped under
 material() {
-	jq -r .wrapped_data_key V/volume.json | base64 -d >blob
-	aws kms decrypt --ciphertext-blob fileb://blob --query KeyMaterialId --output text \
-		--encryption-context "$(jq -c .encryption_context V/volume.json)"
+	post Decrypt "$(jq -c '{CiphertextBlob: .wrapped_data_key, EncryptionContext: .encryption_context}' V/volume.json)" |
+		jq -r .KeyMaterialId
 }
-first=$(material)
-mount_volume V D
-aws kms rotate-key-on-demand --key-id "$KEY_ARN" >/dev/null
 newest() {
-	aws kms generate-data-key --key-id "$KEY_ARN" --key-spec AES_256 --query KeyMaterialId --output text
+	post GenerateDataKey "{\"KeyId\":\"$KEY_ARN\",\"KeySpec\":\"AES_256\"}" | jq -r .KeyMaterialId
 }
 # rotated_from MATERIAL: new data keys are wrapped under other material
 rotated_from() {
 	[ "$(newest)" != "$1" ]
 }
-wait_for 15 rotated_from "$first" || note 'the rotation has not come about yet: there is one material only'
+first=$(material)
+mount_volume V D
+post RotateKeyOnDemand "{\"KeyId\":\"$KEY_ARN\"}" >/dev/null
+ok 'the KMS key is rotated' wait_for 15 rotated_from "$first"
 cp V/volume.json HEADER
 is 'a rotation of the KMS key alone changes nothing' "$(material)" "$first"
 ok 'rewrap, mounted' "$KMSVOL" rotate V --rewrap
 second=$(material)
 not_ok 'it is wrapped anew' test "$(jq .wrapped_data_key HEADER)" = "$(jq .wrapped_data_key V/volume.json)"
-is 'the newest' "$second" "$(newest)"
+is 'under the newest' "$second" "$(newest)"
+not_ok 'which is another' test "$first" = "$second"
 ok 'the volume is served' cmp -n $((64 << 20)) D/disk BEFORE
 ok 'and grows after it' "$KMSVOL" resize V --size 41000M
 is 'the header has both' "$(material) $(size_of)" "$second $((41000 << 20))"
 "$KMSVOL" unmount D
-aws kms rotate-key-on-demand --key-id "$KEY_ARN" >/dev/null
-wait_for 15 rotated_from "$second" || note 'as before'
+post RotateKeyOnDemand "{\"KeyId\":\"$KEY_ARN\"}" >/dev/null
+ok 'the KMS key is rotated again' wait_for 15 rotated_from "$second"
 ok 'rewrap, not mounted' "$KMSVOL" rotate V --rewrap
 is 'under the newest' "$(material)" "$(newest)"
 is 'it is whole' "$("$KMSVOL" check V --json | jq -r .state)" intact

@@ -277,6 +277,13 @@ aws() {
 	command aws --endpoint-url "${AWS_ENDPOINT_URL:?start_kmsd comes first}" "$@"
 }
 
+# post OPERATION JSON: the reply's body, by curl; for what the aws command of Debian 12 does not know yet.
+post() {
+	curl -sS -m 20 --aws-sigv4 aws:amz:us-east-1:kms --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+		-H "X-Amz-Target: TrentService.$1" -H 'Content-Type: application/x-amz-json-1.1' -d "$2" \
+		"$AWS_ENDPOINT_URL/"
+}
+
 # make_key [ALIAS]: a new key by the aws command, with that alias; its ARN is in $KEY_ARN.
 make_key() {
 	KEY_ARN=$(aws kms create-key --query KeyMetadata.Arn --output text) || {
