@@ -2,7 +2,6 @@
 #include "calendar.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,9 +14,9 @@
 #include "err.h"
 #include "kms_json.h"
 #include "secret.h"
+#include "textfile.h"
 
 #define FILE_NAME "clock"
-#define FILE_TEMP FILE_NAME ".new"
 #define FILE_MAX  1024 /* bytes */
 
 struct line {
@@ -45,52 +44,30 @@ static int check(const struct line *line, struct err *err)
 static int load(int dir_fd, struct line *ret, struct err *err)
 {
 	AUTO(kms_json_freep) struct kms_json *v = NULL;
-	char text[FILE_MAX];
-	int fd = openat(dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC), r;
-	ssize_t n;
+	AUTO(freep) char *text = NULL;
+	int r = textfile_read(dir_fd, FILE_NAME, FILE_MAX, &text);
 
-	if (fd < 0 && errno == ENOENT)
+	if (r == -ENOENT)
 		return 0;
-	if (fd < 0)
-		return err_set(err, errno, "'" FILE_NAME "': %s", strerror(errno));
-	n = read(fd, text, sizeof(text));
-	r = n < 0 ? err_set(err, errno, "'" FILE_NAME "': %s", strerror(errno)) : 0;
-	(void)close(fd); /* only read */
-	r = r ? r : kms_json_parse(text, (size_t)n, &v, err);
+	if (r < 0 && r != -EUCLEAN && r != -EFBIG)
+		return err_set(err, -r, "'" FILE_NAME "': %s", strerror(-r));
+	r = r ? r : kms_json_parse(text, strlen(text), &v, err);
 	r = r ? r : kms_json_i64(v, "real_ms", &ret->real_ms, err);
 	r = r ? r : kms_json_i64(v, "ms", &ret->ms, err);
 	r = r ? r : kms_json_double(v, "speed", &ret->speed, err);
-	if (r == 0 && check(ret, err) < 0)
-		r = -EUCLEAN;
-	if (r == -EUCLEAN)
+	r = r ? r : check(ret, err);
+	if (r == -EUCLEAN || r == -EFBIG || r == -EINVAL)
 		return err_set(err, EUCLEAN,
 			       "'" FILE_NAME "' makes no sense; take it away and the clock is real "
 			       "again");
 	return r < 0 ? r : 1;
 }
 
-static int write_all(int dir_fd, const char *text, struct err *err)
-{
-	int fd = openat(dir_fd, FILE_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r = 0;
-	size_t n = strlen(text);
-
-	if (fd < 0)
-		return err_set(err, errno, "'" FILE_TEMP "': %s", strerror(errno));
-	if (write(fd, text, n) != (ssize_t)n || fsync(fd) < 0)
-		r = -(errno ? errno : EIO);
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && renameat(dir_fd, FILE_TEMP, dir_fd, FILE_NAME) < 0)
-		r = -errno;
-	if (r == 0 && fsync(dir_fd) < 0)
-		r = -errno;
-	return r < 0 ? err_set(err, -r, "'" FILE_NAME "': %s", strerror(-r)) : 0;
-}
-
 static int save(int dir_fd, const struct line *line, struct err *err)
 {
 	AUTO(kms_json_freep) struct kms_json *v = kms_json_new_object();
 	AUTO(freep) char *text = NULL;
+	int r;
 
 	if (dir_fd < 0)
 		return 0;
@@ -98,7 +75,10 @@ static int save(int dir_fd, const struct line *line, struct err *err)
 	    !(kms_json_set_i64(v, "real_ms", line->real_ms) | kms_json_set_i64(v, "ms", line->ms) |
 	      kms_json_set_double(v, "speed", line->speed)))
 		text = kms_json_text(v);
-	return text ? write_all(dir_fd, text, err) : err_set(err, ENOMEM, "clock");
+	if (!text)
+		return err_set(err, ENOMEM, "clock");
+	r = textfile_replace(dir_fd, FILE_NAME, text, 0600);
+	return r < 0 ? err_set(err, -r, "'" FILE_NAME "': %s", strerror(-r)) : 0;
 }
 
 int calendar_open(int dir_fd, struct calendar **ret_calendar, struct err *err)

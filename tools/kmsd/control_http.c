@@ -2,12 +2,10 @@
 #include "control_http.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -21,10 +19,10 @@
 #include "kms_json.h"
 #include "secret.h"
 #include "service.h"
+#include "textfile.h"
 
 #define CONNECTIONS_MAX 64
 #define TIMEOUT_S	10
-#define FILE_TEMP	CONTROL_HTTP_FILE ".new"
 #define SCHEME		"Bearer "
 
 struct control_http {
@@ -120,16 +118,8 @@ static int write_file(const struct control_http *http, int dir_fd, uint16_t port
 			 "url = \"http://127.0.0.1:%u" CONTROL_HTTP_PATH "\"\n"
 			 "header = \"Authorization: " SCHEME "%s\"\n",
 			 port, http->secret);
-	int fd = openat(dir_fd, FILE_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r = 0;
+	int r = textfile_replace_bytes(dir_fd, CONTROL_HTTP_FILE, text, (size_t)n, 0600);
 
-	if (fd < 0)
-		return err_set(err, errno, "'" FILE_TEMP "': %s", strerror(errno));
-	if (fchmod(fd, 0600) < 0 || write(fd, text, (size_t)n) != n)
-		r = -(errno ? errno : EIO);
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && renameat(dir_fd, FILE_TEMP, dir_fd, CONTROL_HTTP_FILE) < 0)
-		r = -errno;
 	OPENSSL_cleanse(text, sizeof(text));
 	return r < 0 ? err_set(err, -r, "'" CONTROL_HTTP_FILE "': %s", strerror(-r)) : 0;
 }
