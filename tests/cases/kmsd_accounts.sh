@@ -2,6 +2,7 @@
 # Two accounts and several regions in one kmsd, through the aws command: who may use whose keys, and who is told
 # what about them. TAP.
 . "$(dirname "$0")/../lib/case.sh"
+. "$CASE_ROOT/tests/lib/aws.sh"
 need aws jq
 export AWS_MAX_ATTEMPTS=1
 
@@ -11,34 +12,9 @@ URL=$AWS_ENDPOINT_URL
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_PROFILE
 export AWS_SHARED_CREDENTIALS_FILE=$KMSD_DIR/credentials
 
-text() { aws --output text "$@"; }
-
 # in_a, in_b COMMAND...: as the root user of that account.
 in_a() { AWS_PROFILE=$A "$@"; }
 in_b() { AWS_PROFILE=$B "$@"; }
-
-# as NAME COMMAND...: with the credentials in $DIR/NAME (id, secret, token).
-as() {
-	local id secret token
-	read -r id secret token <"$DIR/$1"
-	(
-		export AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret
-		[ -z "${token:-}" ] || export AWS_SESSION_TOKEN=$token
-		"${@:2}"
-	)
-}
-
-# denied CLAIM CODE SENTENCE COMMAND...: the aws command fails with both.
-denied() {
-	local out
-	if out=$("${@:4}" 2>&1); then
-		fail "$1" "it succeeded: $out"
-	elif [[ $out == *"($2)"* && $out == *"$3"* ]]; then
-		pass "$1"
-	else
-		fail "$1" "$out"
-	fi
-}
 
 UNKNOWN='on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access'
 ALLOW='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:*","sts:*"],"Resource":"*"}]}'

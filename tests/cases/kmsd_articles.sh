@@ -2,25 +2,13 @@
 # What administrators ran into and wrote articles about, replayed with the aws command: the user who may not
 # create the grant that its encrypted volume needs, the key policy that shuts its author out, the disabled key.
 . "$(dirname "$0")/../lib/case.sh"
+. "$CASE_ROOT/tests/lib/aws.sh"
 need aws jq
 export AWS_MAX_ATTEMPTS=1
 
 ACCOUNT=111122223333
 USER=arn:aws:iam::$ACCOUNT:user/test
 document() { printf '{"Version":"2012-10-17","Statement":[%s]}' "$1"; }
-text() { aws --output text "$@"; }
-
-# as NAME COMMAND...: signed with the credentials in $DIR/NAME (id, secret, and a session's token).
-as() {
-	local id secret token
-	read -r id secret token <"$DIR/$1"
-	(
-		export AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret
-		[ -z "$token" ] || export AWS_SESSION_TOKEN=$token
-		"${@:2}"
-	)
-}
-
 make_user() {
 	aws iam create-user --user-name "$1" >/dev/null &&
 		text iam create-access-key --user-name "$1" --query 'AccessKey.[AccessKeyId,SecretAccessKey]' >"$DIR/$1"

@@ -64,12 +64,17 @@ refused 2 "^kmsd: control: fault: operation: AWS has no 'Decrypts' here$" "$KMSD
 refused 1 "^kmsd: control: fault: there is no fault 7$" "$KMSD" control fault clear 7
 refused 1 "^kmsd: control: no kmsd that listens to control runs on data directory '/nowhere'$" "$KMSD" control status --data-dir /nowhere
 KMSD_DATA_DIR='' refused 2 '^kmsd: control: which server\? Name its data directory' "$KMSD" control status
-manual=$(sed -n '/^.SH OPTIONS/,/^.SH CONTROL/s/^\.BI* *\(.*\)/\1/p;/^.SH OPTIONS/,/^.SH CONTROL/s/^\.BR *\(.*\)/\1/p' "$CASE_ROOT/docs/kmsd.1" |
-	grep -o '\\-\\-[a-z\\-]*' | tr -d '\\' | sort -u)
-for option in $("$KMSD" --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p'); do
-	grep -qx -- "$option" <<<"$manual" || fail "the manual page has $option"
-done
-pass 'each option is in the manual page'
+# Each option of the manual page is one of the program, and the other way round.
+manual() { # FROM TO: the options in these sections; --ca-bundle is one of aws
+	sed -n "/^\.SH $1/,/^\.SH $2/p" "$CASE_ROOT/docs/kmsd.1" | sed 's/\\f[A-Z]//g' | grep -o '\\-\\-[a-z\\-]*' |
+		tr -d '\\' | grep -vx -- --ca-bundle | sort -u
+}
+program=$(for command in '' control explain; do
+	# shellcheck disable=SC2086
+	"$KMSD" $command --help | sed -En 's/^ +(--[a-z-]+).*/\1/p'
+done | sort -u)
+is 'the manual page has the options of the program' "$(manual NAME FILES)" "$program"
+is 'each of the server has its entry' "$(comm -13 <(manual OPTIONS CONTROL) <("$KMSD" --help | sed -En 's/^ +(--[a-z-]+).*/\1/p' | sort))" ''
 
 # --- the clock
 

@@ -2,6 +2,7 @@
 # Users, roles and sessions through the real aws command: made, signed in with, refused, found in the event
 # history. TAP.
 . "$(dirname "$0")/../lib/case.sh"
+. "$CASE_ROOT/tests/lib/aws.sh"
 need aws jq
 export AWS_MAX_ATTEMPTS=1
 
@@ -10,32 +11,6 @@ gives() {
 	local out
 	out=$("${@:3}" 2>&1) || { fail "$1" "exit code $?: $out"; return; }
 	is "$1" "$out" "$2"
-}
-
-# denied CLAIM CODE SENTENCE COMMAND...: the aws command fails with both.
-denied() {
-	local out
-	if out=$("${@:4}" 2>&1); then
-		fail "$1" "it succeeded: $out"
-	elif [[ $out == *"($2)"* && $out == *"$3"* ]]; then
-		pass "$1"
-	else
-		fail "$1" "$out"
-	fi
-}
-
-text() { aws --output text "$@"; }
-
-# as NAME COMMAND...: with the credentials in $DIR/NAME (id, secret, token).
-as() {
-	local id secret token
-	read -r id secret token <"$DIR/$1"
-	(
-		export AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret
-		unset AWS_SESSION_TOKEN
-		[ -z "${token:-}" ] || export AWS_SESSION_TOKEN=$token
-		"${@:2}"
-	)
 }
 
 ACCOUNT=111122223333

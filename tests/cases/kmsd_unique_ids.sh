@@ -2,33 +2,9 @@
 # Users and roles are bound by their unique ids: one made again under an old name is another, in key policies, in
 # trust policies and in grants, and the old one is shown by its id. TAP.
 . "$(dirname "$0")/../lib/case.sh"
+. "$CASE_ROOT/tests/lib/aws.sh"
 need aws jq
 export AWS_MAX_ATTEMPTS=1
-
-text() { aws --output text "$@"; }
-
-# as NAME COMMAND...: with the credentials in $DIR/NAME (id, secret, token).
-as() {
-	local id secret token
-	read -r id secret token <"$DIR/$1"
-	(
-		export AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret
-		[ -z "${token:-}" ] || export AWS_SESSION_TOKEN=$token
-		"${@:2}"
-	)
-}
-
-# denied CLAIM CODE SENTENCE COMMAND...: the aws command fails with both.
-denied() {
-	local out
-	if out=$("${@:4}" 2>&1); then
-		fail "$1" "it succeeded: $out"
-	elif [[ $out == *"($2)"* && $out == *"$3"* ]]; then
-		pass "$1"
-	else
-		fail "$1" "$out"
-	fi
-}
 
 A=111122223333
 statement() { printf '{"Sid":"%s","Effect":"Allow","Principal":{"AWS":"%s"},"Action":"%s","Resource":"*"}' "$@"; }

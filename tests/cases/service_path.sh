@@ -3,6 +3,7 @@
 # article's policy, detach and attach, a grant that is revoked or left behind, keys that AWS manages, a deny
 # that must exempt the account's resources.
 . "$(dirname "$0")/../lib/case.sh"
+. "$CASE_ROOT/tests/lib/aws.sh"
 need aws jq
 need_fuse
 export AWS_MAX_ATTEMPTS=1
@@ -12,17 +13,6 @@ USER=arn:aws:iam::$ACCOUNT:user/test
 NOT_STARTED='Client.InternalError: Client error on launch: Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state: '
 expect_stderr '.' # of the daemon, which loses keys here
 document() { printf '{"Version":"2012-10-17","Statement":[%s]}' "$1"; }
-text() { aws --output text "$@"; }
-
-# as NAME COMMAND...: signed with the credentials in $DIR/NAME.
-as() {
-	local id secret
-	read -r id secret <"$DIR/$1"
-	(
-		export AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret
-		"${@:2}"
-	)
-}
 
 allow() { # USER STATEMENT
 	aws iam put-user-policy --user-name "$1" --policy-name own --policy-document "$(document "$2")"
