@@ -57,6 +57,7 @@ struct cleaner {
 	bool idle;
 	bool settled;	   /* idle, and nothing is to be gained */
 	bool hungry;	   /* writers wait */
+	bool hurry;	   /* none may */
 	uint64_t freed;	   /* how often room was made */
 	uint64_t hopeless; /* how often there was none to be made */
 };
@@ -330,16 +331,15 @@ void cleaner_stir(struct cleaner *cleaner, uint64_t bytes)
 	pthread_mutex_unlock(&c->lock);
 }
 
-bool cleaner_make_room(struct cleaner *cleaner)
+int cleaner_make_room(struct cleaner *cleaner)
 {
 	struct cleaner *c = cleaner;
 	struct timespec until;
 	uint64_t freed, hopeless;
-	bool made;
 	int r = 0;
 
 	if (!c)
-		return false;
+		return -ENOSPC;
 	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
 	until.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&c->lock);
@@ -347,11 +347,25 @@ bool cleaner_make_room(struct cleaner *cleaner)
 	hopeless = c->hopeless;
 	c->hungry = true;
 	pthread_cond_signal(&c->work);
-	while (r == 0 && !atomic_load(&c->ending) && c->freed == freed && c->hopeless == hopeless)
+	while (r == 0 && !c->hurry && !atomic_load(&c->ending) && c->freed == freed &&
+	       c->hopeless == hopeless)
 		r = pthread_cond_timedwait(&c->room, &c->lock, &until);
-	made = c->freed != freed;
+	if (c->hurry)
+		r = -EAGAIN;
+	else
+		r = c->freed != freed ? 0 : -ENOSPC;
 	pthread_mutex_unlock(&c->lock);
-	return made;
+	return r;
+}
+
+void cleaner_hurry(struct cleaner *cleaner, bool hurry)
+{
+	if (!cleaner)
+		return;
+	pthread_mutex_lock(&cleaner->lock);
+	cleaner->hurry = hurry;
+	pthread_cond_broadcast(&cleaner->room);
+	pthread_mutex_unlock(&cleaner->lock);
 }
 
 void cleaner_slow_writer(struct cleaner *cleaner)

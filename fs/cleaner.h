@@ -30,10 +30,13 @@ void cleaner_free(struct cleaner *cleaner);
 void cleaner_stir(struct cleaner *cleaner, uint64_t bytes);
 
 /*
- * A writer found the backing filesystem full: wait until room has been made. False: there is none to be
- * made, or it takes too long. The writer has nothing claimed.
+ * A writer found the backing filesystem full: wait until room has been made. The writer has nothing
+ * claimed. -ENOSPC: there is none to be made, or it takes too long; -EAGAIN: writers are not to wait.
  */
-bool cleaner_make_room(struct cleaner *cleaner);
+int cleaner_make_room(struct cleaner *cleaner);
+
+/* From now on (@hurry), or no longer, writers do not wait for room. Any thread. NULL is allowed. */
+void cleaner_hurry(struct cleaner *cleaner, bool hurry);
 
 /* Wait a moment when writers are faster than the cleaner and the log has become too large. */
 void cleaner_slow_writer(struct cleaner *cleaner);

@@ -193,7 +193,8 @@ static void reply_good(struct fuseio *io, fuse_req_t req, const struct fuseio_ca
 	}
 }
 
-static void execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
+/* False: nothing was answered; the store has sent it back to the gate, which is closed. */
+static bool execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
 {
 	uint8_t *buffer = call->op == FUSEIO_READ ? fuseio_buffer(io) : NULL;
 	struct err err;
@@ -203,16 +204,17 @@ static void execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fu
 	err.num = 0; /* the rest of it is large and only looked at after a failure */
 	err.msg[0] = '\0';
 	r = execute(io, call, buffer, &pos, &err);
+	if (r == -EAGAIN)
+		return false;
 	if (r >= 0) {
 		reply_good(io, req, call, buffer, pos);
-		return;
-	}
-	if (r == -ENXIO) { /* a seek that found nothing is no failure */
+	} else if (r == -ENXIO) { /* a seek that found nothing is no failure */
 		(void)fuse_reply_err(req, ENXIO);
-		return;
+	} else {
+		say_failure(io, call->op, -r, err.num ? err.msg : strerror(-r));
+		reply_error(io, req, -r);
 	}
-	say_failure(io, call->op, -r, err.num ? err.msg : strerror(-r));
-	reply_error(io, req, -r);
+	return true;
 }
 
 static void free_waiting(struct waiting *w)
@@ -225,8 +227,9 @@ static void run_waiting(struct gate_waiter *waiter)
 {
 	struct waiting *w = (struct waiting *)waiter;
 
-	fuse_req_interrupt_func(w->req, NULL, NULL); /* waits for a handler that runs */
-	execute_and_reply(w->io, w->req, &w->call);
+	fuse_req_interrupt_func(w->req, NULL, NULL);	 /* waits for a handler that runs */
+	if (!execute_and_reply(w->io, w->req, &w->call)) /* who opens the gate is not in a hurry */
+		reply_error(w->io, w->req, EIO);
 	free_waiting(w);
 }
 
@@ -272,6 +275,16 @@ static struct waiting *new_waiting(struct fuseio *io, fuse_req_t req,
 	return w;
 }
 
+/* Execute the request, which has entered the gate. */
+static void inside(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
+{
+	bool answered = execute_and_reply(io, req, call);
+
+	gate_leave(io->gate, changes(call->op));
+	if (!answered)
+		fuseio_submit(io, req, call);
+}
+
 /* Queue the request; or, when the gate has changed meanwhile, do what that wants. */
 static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
 {
@@ -289,8 +302,7 @@ static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call
 	fuse_req_interrupt_func(req, NULL, NULL);
 	free_waiting(w);
 	if (r == 0) {
-		execute_and_reply(io, req, call);
-		gate_leave(io->gate, changes(call->op));
+		inside(io, req, call);
 		return;
 	}
 	if (r == -ENOBUFS)
@@ -301,12 +313,10 @@ static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call
 
 void fuseio_submit(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
 {
-	bool change = changes(call->op);
-	int r = gate_enter(io->gate, change);
+	int r = gate_enter(io->gate, changes(call->op));
 
 	if (r == 0) {
-		execute_and_reply(io, req, call);
-		gate_leave(io->gate, change);
+		inside(io, req, call);
 	} else if (r == GATE_MUST_WAIT && !call->never_wait) {
 		let_wait(io, req, call);
 	} else {

@@ -77,11 +77,17 @@ int store_close(struct store *store, struct err *err);
  * I/O in bytes, any offset and length within the volume (the caller clamps; past the end is -EINVAL).
  * Any thread, any number at once. Errors, with a sentence in @err: -EBADMSG data damaged (nothing
  * is served: @buf is wiped), -EIO the disk, -ENOSPC the backing filesystem is full (the volume stays
- * whole, later writes may succeed), -EROFS opened read-only or writing has stopped after an error.
+ * whole, later writes may succeed), -EAGAIN store_hurry(), -EROFS opened read-only or writing has stopped after an error.
  * A write or discard that fails part of the way may have changed some of its blocks.
  */
 int store_read(struct store *store, uint64_t off, size_t len, uint8_t *buf, struct err *err);
 int store_write(struct store *store, uint64_t off, size_t len, const uint8_t *buf, struct err *err);
+
+/*
+ * Who is about to close the store, or waits for writers to end: those that wait for the cleaner to make room
+ * give up with -EAGAIN, now and until this is called with @hurry false. NULL is allowed. Any thread.
+ */
+void store_hurry(struct store *store, bool hurry);
 
 /* The range reads as zeros from now on, and its space is dead. Parts of blocks are zeroed. */
 int store_discard(struct store *store, uint64_t off, uint64_t len, struct err *err);

@@ -148,7 +148,7 @@ static int write_piece(struct store *s, struct store_worker *w, const struct sto
 {
 	struct log_claim claim;
 	unsigned tries = 0;
-	int r;
+	int r, room = 0;
 
 	cleaner_slow_writer(s->cleaner);
 	do { /* no claim is held while the cleaner makes room: it may want to move these blocks */
@@ -158,7 +158,14 @@ static int write_piece(struct store *s, struct store_worker *w, const struct sto
 			r = store_append_piece(s, w, p, &claim, err);
 		log_release(s->log, &claim);
 		cleaner_stir(s->cleaner, FORMAT_RECORD_LEN + p->count * s->slot_len);
-	} while (r == -ENOSPC && tries++ < ROOM_TRIES && cleaner_make_room(s->cleaner));
+		if (r == -ENOSPC && tries++ < ROOM_TRIES)
+			room = cleaner_make_room(s->cleaner);
+		else
+			break;
+	} while (room == 0);
+	if (room == -EAGAIN) /* whether there is room is not known */
+		r = err_set(err, EAGAIN,
+			    "the store is wanted, a write that waits for room is not done");
 	if (p->first_partial)
 		OPENSSL_cleanse(w->edges[0], s->geometry.block_size);
 	if (p->last_partial)
@@ -266,6 +273,12 @@ int store_discard(struct store *store, uint64_t off, uint64_t len, struct err *e
 	if (r == 0 && end % block_size)
 		r = write_bytes(store, last * block_size, (size_t)(end % block_size), NULL, err);
 	return r;
+}
+
+void store_hurry(struct store *store, bool hurry)
+{
+	if (store)
+		cleaner_hurry(store->cleaner, hurry);
 }
 
 int store_flush(struct store *store, struct err *err)

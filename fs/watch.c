@@ -199,6 +199,7 @@ static void lose(struct watch *w)
 
 	gate_close(w->setup.gate, hold ? GATE_HOLD : GATE_REFUSE);
 	add_event(w, hold ? "io-held" : "io-refused");
+	store_hurry(w->store, true); /* back to the gate with those that wait for room */
 	while (!gate_drain(w->setup.gate, false, WATCH_DRAIN_SAY_MS)) {
 		say_warning("the key is lost, but requests to the disk below do not end; "
 			    "the data key is wiped when they do");
@@ -217,8 +218,10 @@ static void go_read_only(struct watch *w)
 
 	gate_close(w->setup.gate, GATE_READ_ONLY);
 	add_event(w, "writes-refused");
+	store_hurry(w->store, true);
 	while (!gate_drain(w->setup.gate, true, WATCH_DRAIN_SAY_MS))
 		say_warning("the key is lost, but writes to the disk below do not end");
+	store_hurry(w->store, false);
 	if (!w->setup.read_only && store_flush(w->store, &err) < 0)
 		say_error("flushing before read-only: %s", err.msg);
 }

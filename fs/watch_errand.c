@@ -7,6 +7,7 @@
 #include "gate.h"
 #include "say.h"
 #include "secret.h"
+#include "store.h"
 #include "watch_internal.h"
 
 void watch_run_errand_locked(struct watch *w)
@@ -60,6 +61,7 @@ int watch_reopen(struct watch *watch,
 	if (r < 0)
 		return r;
 	gate_close(gate, GATE_HOLD);
+	store_hurry(watch->store, true);
 	while (!gate_drain(gate, false, WATCH_DRAIN_SAY_MS))
 		say_warning(
 			"the volume is being changed, but requests to the disk below do not end");
