@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "fault.h"
 #include "http.h"
 #include "http_conn.h"
 #include "http_parse.h"
@@ -336,6 +337,44 @@ static void at_the_limit_the_idlest_makes_room(void **state)
 	http_stop(s.http);
 }
 
+static void count(void *arg, const struct flow_request *request, int64_t real_ms,
+		  struct flow_reply *ret)
+{
+	(void)request;
+	(void)real_ms;
+	++*(int *)arg;
+	flow_refuse(FAULT_MALFORMED_HTTP, 400, "", ret);
+}
+
+/* Else one who never stops to send keeps a thread for good, and the server from its end. */
+static void many_requests_at_once_leave_others_their_turn(void **state)
+{
+	char many[300 * (sizeof(UNSIGNED) - 1) + 1] = "";
+	int answered = 0, fds[2];
+	struct http_site site = {.handler = count, .arg = &answered, .timeout_ms = 20000};
+	char scratch[HTTP_SCRATCH_LEN], replies[8192];
+	struct http_conn *c;
+	enum http_want want;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	c = http_conn_new(fds[0], "127.0.0.1", &site);
+	assert_non_null(c);
+	for (size_t i = 0; i < 300; i++)
+		memcpy(many + i * (sizeof(UNSIGNED) - 1), UNSIGNED, sizeof(UNSIGNED));
+	say(fds[1], many);
+	for (int before = 0; (want = http_conn_run(c, &site, scratch)) != HTTP_READ;
+	     before = answered) {
+		assert_int_equal(want, HTTP_TURN);
+		assert_in_range(answered - before, 1, 64);
+		while (recv(fds[1], replies, sizeof(replies), 0) > 0)
+			;
+	}
+	assert_int_equal(answered, 300);
+	http_conn_free(c);
+	close(fds[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -348,6 +387,7 @@ int main(void)
 		TEST(a_client_that_does_not_read_is_ended),
 		TEST(a_thousand_idle_connections_stop_nobody),
 		TEST(at_the_limit_the_idlest_makes_room),
+		TEST(many_requests_at_once_leave_others_their_turn),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -118,9 +118,10 @@ static void expire_late(struct http_server *s)
 
 static int arm(struct http_server *s, int op, int fd, void *what, enum http_want want)
 {
-	struct epoll_event event = {.events = (want == HTTP_WRITE ? EPOLLOUT : EPOLLIN) |
-					      EPOLLONESHOT,
-				    .data.ptr = what};
+	uint32_t events = want == HTTP_WRITE  ? EPOLLOUT
+			  : want == HTTP_TURN ? EPOLLIN | EPOLLOUT /* what is ready queues last */
+					      : EPOLLIN;
+	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = what};
 
 	return epoll_ctl(s->epoll_fd, op, fd, &event);
 }

@@ -30,6 +30,7 @@
 #define LINGER_MAX   (UINT64_C(256) << 20) /* bytes that are read for nothing before a reset */
 #define KEEP_CAP     16384		   /* of a buffer, from one request to the next */
 #define LAST_WORD_MS 1000		   /* for a reply to one who was too slow */
+#define TURN_STEPS   64 /* reads, requests and replies before others have their turn */
 
 enum phase { HANDSHAKE, HEAD, BODY, REPLY, LINGER };
 
@@ -445,6 +446,7 @@ enum http_want http_conn_run(struct http_conn *c, const struct http_site *site, 
 {
 	enum http_want want = HTTP_READ;
 	bool dry = false;
+	int steps = 0;
 
 	if (c->watch.delay_ms > 0) { /* it is over */
 		c->watch.delay_ms = 0;
@@ -466,10 +468,13 @@ enum http_want http_conn_run(struct http_conn *c, const struct http_site *site, 
 			want = send_on(c, site);
 			if (c->phase == REPLY)
 				break;
+		} else if (dry && c->unread.len == 0) {
+			break;
+		} else if (++steps > TURN_STEPS) {
+			want = HTTP_TURN; /* one who sends without end must not keep the thread */
+			break;
 		} else if (c->unread.len) {
 			want = take_unread(c, site);
-		} else if (dry) {
-			break;
 		} else {
 			want = read_on(c, site, scratch, &dry);
 		}

@@ -40,7 +40,8 @@ struct http_watch {
 	int64_t resume_ms;	     /* monotonic; 0: it is not waiting; guarded as the links */
 };
 
-enum http_want { HTTP_CLOSE, HTTP_READ, HTTP_WRITE, HTTP_WAIT };
+/* HTTP_TURN: nothing is waited for, but the others that are ready come first. */
+enum http_want { HTTP_CLOSE, HTTP_READ, HTTP_WRITE, HTTP_WAIT, HTTP_TURN };
 
 /* Milliseconds of the clock that deadlines are told by. */
 int64_t http_now_ms(void);
