@@ -4,7 +4,7 @@
 need aws jq
 export AWS_MAX_ATTEMPTS=1
 
-start_kmsd
+start_kmsd --explain-allowed
 make_key alias/k
 USER=$(aws iam create-user --user-name test --query User.Arn --output text)
 aws iam put-user-policy --user-name test --policy-name volumes --policy-document '{"Version":"2012-10-17","Statement":[
@@ -58,6 +58,19 @@ BEFORE=$(explain CreateGrant)
 kill -KILL "$KMSD_PID"
 wait "$KMSD_PID" 2>/dev/null
 is 'the same after a kill, without a server' "$(KMSD_DATA_DIR=$KMSD_DIR "$KMSD" explain "$(event CreateGrant)")" "$BEFORE"
+
+# Without --explain-allowed.
+KEPT=$(wc -l <"$KMSD_DIR/decisions-allowed.jsonl")
+start_kmsd
+aws kms disable-key --key-id "$KEY_ARN"
+aws kms encrypt --key-id alias/k --plaintext VG9wU2VjcmV0 >/dev/null 2>&1
+aws kms list-keys >/dev/null
+WHY=$(explain Encrypt)
+has 'policies allowed what the state refused' "$WHY" "=> allowed by: key policy 'default', Statement[0] 'Enable IAM User"
+has 'without the steps' "$WHY" '(the steps to a yes are kept with --explain-allowed only)'
+refused 1 'it was allowed, and its chain of decisions is not kept .any more.: the server keeps those with --explain-allowed only$' \
+	"$KMSD" explain "$(event ListKeys)" --data-dir "$KMSD_DIR"
+is 'allowed requests leave no chain' "$(wc -l <"$KMSD_DIR/decisions-allowed.jsonl")" "$KEPT"
 if grep -qF -e "$secret" -e VG9wU2VjcmV0 -e "$BLOB" "$KMSD_DIR"/decisions*.jsonl; then
 	fail 'no secret, plaintext or ciphertext is in a chain'
 else

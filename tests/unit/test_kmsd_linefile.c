@@ -156,7 +156,9 @@ static void what_the_trail_alone_has_is_said(void **state)
 	static const char trail[] =
 		"{\"eventID\":\"" ID "1\",\"userIdentity\":{\"type\":\"Unknown\"},"
 		"\"errorCode\":\"InvalidSignatureException\"}\n"
-		"{\"eventID\":\"" ID "2\",\"userIdentity\":{\"type\":\"Root\"}}\n";
+		"{\"eventID\":\"" ID "2\",\"userIdentity\":{\"type\":\"Root\"}}\n"
+		"{\"eventID\":\"" ID "3\",\"userIdentity\":{\"type\":\"Root\"},"
+		"\"errorCode\":\"DisabledException\"}\n";
 	struct fixture *f = *state;
 	struct err err;
 	int fd = openat(f->fd, "audit.jsonl", O_WRONLY | O_CREAT, 0600);
@@ -166,6 +168,8 @@ static void what_the_trail_alone_has_is_said(void **state)
 	assert_int_equal(find(f, 1, &err), -ENODATA);
 	assert_non_null(strstr(err.msg, "before it was known who sent it: InvalidSignature"));
 	assert_int_equal(find(f, 2, &err), -ENODATA);
+	assert_non_null(strstr(err.msg, "it was allowed"));
+	assert_int_equal(find(f, 3, &err), -ENODATA);
 	assert_non_null(strstr(err.msg, "is not kept any more"));
 }
 

@@ -7,6 +7,7 @@
 
 #include "authorize_context.h"
 #include "call.h"
+#include "decisions.h"
 #include "err.h"
 #include "fault.h"
 #include "grants.h"
@@ -156,19 +157,23 @@ static int decide_with_grants(const struct call *call, const struct key *key,
 }
 
 /*
- * Keep the chain of a decision for `kmsd explain`; of a refusal, all that it could see. To fail would
- * take an explanation for more than the request: the chain is then missing, which its reader is told.
+ * Keep the chain of a decision for `kmsd explain`; of a refusal, all that it could see; of a yes only
+ * what allowed it, unless more is asked for, since most requests are allowed and it is needed only if something else
+ * refuses this one. To fail would take an explanation for more than the request: the chain is then missing,
+ * which its reader is told.
  */
 static void keep_chain(const struct call *call, const struct policy_request *request,
 		       const struct policy_trace *trace, const struct policy_decision *decision,
 		       bool grants_asked)
 {
+	bool allowed = decision->result == POLICY_ALLOWED, brief;
 	struct kms_json *v;
 	int r;
 
 	if (!call->decisions)
 		return;
-	v = policy_trace_json(trace, decision, request->context);
+	brief = allowed && !decisions_of_allowed(call->kmsd->decisions);
+	v = policy_trace_json(brief ? NULL : trace, decision, request->context);
 	if (!v)
 		return;
 	r = kms_json_set_str(v, "Action", request->action) |
@@ -176,7 +181,9 @@ static void keep_chain(const struct call *call, const struct policy_request *req
 	if (request->key)
 		r |= kms_json_set_str(v, "ResourceAccount", request->key->account) |
 		     kms_json_set_bool(v, "GrantsAsked", grants_asked);
-	if (decision->result != POLICY_ALLOWED)
+	if (brief)
+		r |= kms_json_set_bool(v, "Brief", true);
+	if (!allowed)
 		r |= kms_json_set(v, "Context", policy_trace_context(request->context));
 	if (r)
 		kms_json_free(v);

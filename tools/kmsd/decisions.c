@@ -18,20 +18,21 @@
 #define KEEP	 1
 
 struct decisions {
-	struct linefile *refused, *allowed;
+	struct linefile *refused, *allowed; /* allowed NULL: those are not kept */
 };
 
-int decisions_open(int dir_fd, struct decisions **ret_decisions, struct err *err)
+int decisions_open(int dir_fd, bool allowed, struct decisions **ret_decisions, struct err *err)
 {
-	const struct linefile_config refused = {DECISIONS_REFUSED, FILE_MAX, KEEP},
-				     allowed = {DECISIONS_ALLOWED, FILE_MAX, KEEP};
+	const struct linefile_config of_refused = {DECISIONS_REFUSED, FILE_MAX, KEEP},
+				     of_allowed = {DECISIONS_ALLOWED, FILE_MAX, KEEP};
 	struct decisions *d = calloc(1, sizeof(*d));
 	int r;
 
 	if (!d)
 		return err_set(err, ENOMEM, "decisions");
-	r = linefile_open(dir_fd, &refused, &d->refused, err);
-	r = r ? r : linefile_open(dir_fd, &allowed, &d->allowed, err);
+	r = linefile_open(dir_fd, &of_refused, &d->refused, err);
+	if (allowed)
+		r = r ? r : linefile_open(dir_fd, &of_allowed, &d->allowed, err);
 	if (r < 0) {
 		decisions_close(d);
 		return r;
@@ -47,6 +48,11 @@ void decisions_close(struct decisions *decisions)
 	linefile_close(decisions->refused);
 	linefile_close(decisions->allowed);
 	free(decisions);
+}
+
+bool decisions_of_allowed(const struct decisions *decisions)
+{
+	return decisions->allowed;
 }
 
 static int put_caller(struct kms_json *rec, const struct caller *caller)
@@ -93,16 +99,19 @@ static int fill(struct kms_json *rec, struct call *call, const struct audit_sour
 int decisions_write(struct decisions *decisions, struct call *call,
 		    const struct audit_source *source, struct err *err)
 {
-	AUTO(kms_json_freep) struct kms_json *rec = kms_json_new_object();
+	struct linefile *file = source->error_code ? decisions->refused : decisions->allowed;
+	AUTO(kms_json_freep) struct kms_json *rec = NULL;
 	AUTO(freep) char *text = NULL;
 	size_t len;
 
+	if (!file)
+		return 0;
+	rec = kms_json_new_object();
 	if (rec && fill(rec, call, source) == 0)
 		text = kms_json_text(rec);
 	if (!text)
 		return err_set(err, ENOMEM, "chain of decisions");
 	len = strlen(text);
 	text[len++] = '\n'; /* in place of the NUL: it is a file's line from here on */
-	return linefile_append(source->error_code ? decisions->refused : decisions->allowed, text,
-			       len, err);
+	return linefile_append(file, text, len, err);
 }

@@ -114,6 +114,10 @@ static int without_chain(const struct kms_json *record, struct err *err)
 			       "no policy was asked: the request was refused before it was known "
 			       "who sent it: %s",
 			       code ? kms_json_string_value(code) : "no code");
+	if (!code)
+		return err_set(err, ENODATA,
+			       "it was allowed, and its chain of decisions is not kept (any more): "
+			       "the server keeps those with --explain-allowed only");
 	return err_set(
 		err, ENODATA,
 		"the audit trail has it, but its chain of decisions is not kept any more (or "

@@ -281,7 +281,10 @@ static void show_decision(struct page *page, const struct kms_json *decision)
 	put(page, "\n", 1);
 	say(page, 0, "May it do %s on %s?", text_of(decision, "Action"),
 	    text_of(decision, "Resource"));
-	show_parts(page, decision);
+	if (kms_json_get(decision, "Brief"))
+		say(page, 2, "(the steps to a yes are kept with --explain-allowed only)");
+	else
+		show_parts(page, decision);
 	show_reason(page, decision);
 	if (kms_json_get(decision, "Incomplete"))
 		say(page, 2, "(the chain was too long: not all of it was kept)");

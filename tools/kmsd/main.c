@@ -37,7 +37,7 @@ struct settings {
 	size_t account_count;
 	char listen[64]; /* ADDRESS:PORT; cut in two */
 	struct http_config http;
-	bool allow_remote, tls;
+	bool allow_remote, tls, explain_allowed;
 	const char *tls_cert, *tls_key;
 	int64_t audit_bytes;
 	int64_t rotation_delay_ms; /* negative: none was given */
@@ -59,6 +59,7 @@ static const struct {
 	{"rotation-delay", "SECONDS", "a rotation on demand takes this long, for tests (120)"},
 	{"threads", "N", "threads that serve (4)"},
 	{"audit-size", "MIB", "a file of the audit trail is full then; 8 full ones are kept (256)"},
+	{"explain-allowed", NULL, "keep for kmsd explain why requests were allowed, too; slower"},
 	{"connections", "N", "connections at a time; one more ends the idlest (4096)"},
 	{"tls", NULL, "HTTPS with a certificate made in the data directory, for this machine"},
 	{"tls-cert", "FILE", "HTTPS with this certificate (PEM, with what its issuer adds)"},
@@ -208,6 +209,8 @@ static int take_option(struct settings *s, const char *name, const char *value)
 		s->tls_key = value;
 	} else if (strcmp(name, "tls") == 0) {
 		s->tls = true;
+	} else if (strcmp(name, "explain-allowed") == 0) {
+		s->explain_allowed = true;
 	} else if (strcmp(name, "allow-remote") == 0) {
 		s->allow_remote = true;
 	} else if (strcmp(name, "control-port") == 0) {
@@ -430,6 +433,7 @@ int main(int argc, char **argv)
 		.region = s.region,
 		.accounts = s.accounts,
 		.account_count = s.account_count ? s.account_count : 1, /* the default's */
+		.explain_allowed = s.explain_allowed,
 		.audit_bytes = s.audit_bytes,
 		.rotation_delay_ms = s.rotation_delay_ms,
 		.http = s.http,

@@ -143,7 +143,7 @@ static int open_parts(struct server *s, const struct server_config *config, stru
 	r = r ? r : calendar_open(s->dir_fd, &k->calendar, err);
 	r = r ? r : store_open(config->data_dir, s->dir_fd, &k->store, err);
 	r = r ? r : audit_open(s->dir_fd, config->audit_bytes, &k->audit, err);
-	r = r ? r : decisions_open(s->dir_fd, &k->decisions, err);
+	r = r ? r : decisions_open(s->dir_fd, config->explain_allowed, &k->decisions, err);
 	r = r ? r : events_open(config->data_dir, s->dir_fd, &k->events, err);
 	r = r ? r : keyring_new(k->store, &k->ring, err);
 	if (r == 0 && config->rotation_delay_ms >= 0)

@@ -24,6 +24,7 @@ struct server_config {
 	const char *region;
 	const char *const *accounts; /* the first is the one that is meant when none is named */
 	size_t account_count;
+	bool explain_allowed;	   /* keep chains of allowed requests too */
 	int64_t audit_bytes;	   /* of a file of the audit trail; 0: AUDIT_FILE_MAX */
 	int64_t rotation_delay_ms; /* of a rotation on demand; negative: as in AWS */
 	struct http_config http;   /* its tls is made from these: */
