@@ -190,8 +190,6 @@ static void retire_left(struct attachment *a)
 	if (r < 0)
 		say_warning("the grant of the last attachment (%s) is not retired: %s",
 			    ATTACHMENT_FILE, err.num ? err.msg : strerror(-r));
-	else
-		say_info("retired the grant that the last attachment left behind");
 }
 
 /* --- attach and detach --- */

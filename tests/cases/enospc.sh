@@ -80,7 +80,8 @@ try() {
 	else
 		like "$kind: with no byte free the mount is refused" "$said" \
 			"^kmsvol: volume '[^']*V': .*No space left on device"
-		is "$kind: in one line" "$(wc -l <<<"$said")" 1
+		# Besides, where there is no room to note the grant of the attachment, that is said.
+		is "$kind: in one line" "$(grep -vc 'will have to be revoked by hand' <<<"$said")" 1
 		not_ok "$kind: and nothing is mounted" mountpoint -q D
 		is "$kind: the refused mount left no file" "$(find BACK/V | sort)" "$files"
 	fi
