@@ -351,7 +351,9 @@ static void many_requests_at_once_leave_others_their_turn(void **state)
 {
 	char many[300 * (sizeof(UNSIGNED) - 1) + 1] = "";
 	int answered = 0, fds[2];
-	struct http_site site = {.handler = count, .arg = &answered, .timeout_ms = 20000};
+	atomic_size_t held = 0;
+	struct http_site site = {
+		.handler = count, .arg = &answered, .timeout_ms = 20000, .held = &held};
 	char scratch[HTTP_SCRATCH_LEN], replies[8192];
 	struct http_conn *c;
 	enum http_want want;
@@ -375,6 +377,51 @@ static void many_requests_at_once_leave_others_their_turn(void **state)
 	close(fds[1]);
 }
 
+/* One run of a connection to which the head of a request and @len bytes of its body came; its reply. */
+static void run_body(atomic_size_t *held, size_t len, char ret[512])
+{
+	int answered = 0, fds[2];
+	struct http_site site = {
+		.handler = count, .arg = &answered, .timeout_ms = 20000, .held = held};
+	char scratch[HTTP_SCRATCH_LEN], head[128];
+	char *body = calloc(1, len);
+	struct http_conn *c;
+	ssize_t n;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	c = http_conn_new(fds[0], "127.0.0.1", &site);
+	assert_non_null(c);
+	(void)snprintf(head, sizeof(head),
+		       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", len);
+	say(fds[1], head);
+	assert_int_equal(send(fds[1], body, len, 0), len);
+	(void)http_conn_run(c, &site, scratch);
+	n = recv(fds[1], ret, 511, 0);
+	assert_true(n > 0);
+	ret[n] = '\0';
+	http_conn_free(c);
+	close(fds[1]);
+	free(body);
+}
+
+static void bodies_have_a_limit_together(void **state)
+{
+	atomic_size_t held = 0;
+	char reply[512];
+
+	(void)state;
+	run_body(&held, 40000, reply);
+	assert_non_null(strstr(reply, "HTTP/1.1 400 ")); /* the handler's */
+	assert_int_equal(held, 0);
+	held = HTTP_HELD_MAX; /* others' */
+	run_body(&held, 40000, reply);
+	assert_non_null(strstr(reply, "HTTP/1.1 503 Service Unavailable\r\n"));
+	assert_non_null(strstr(reply, "Too many large requests at a time."));
+	run_body(&held, 10000, reply);
+	assert_non_null(strstr(reply, "HTTP/1.1 400 "));
+	assert_int_equal(held, HTTP_HELD_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -388,6 +435,7 @@ int main(void)
 		TEST(a_thousand_idle_connections_stop_nobody),
 		TEST(at_the_limit_the_idlest_makes_room),
 		TEST(many_requests_at_once_leave_others_their_turn),
+		TEST(bodies_have_a_limit_together),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -35,8 +35,9 @@
 struct http_server {
 	struct http_site site; /* fixed at start, as all up to the lock */
 	int listen_fd, epoll_fd;
-	int stop_fd;  /* an eventfd, readable when all is to end */
-	int delay_fd; /* a timerfd, for the reply that is due next of those that wait */
+	int stop_fd;	    /* an eventfd, readable when all is to end */
+	int delay_fd;	    /* a timerfd, for the reply that is due next of those that wait */
+	atomic_size_t held; /* bytes; by the connections */
 	unsigned connections_max;
 	pthread_t *threads;
 	unsigned thread_count;
@@ -332,7 +333,8 @@ int http_start(http_handler *handler, void *arg, const struct http_config *confi
 
 	if (!s)
 		return err_set(err, ENOMEM, "HTTP server");
-	s->site = (struct http_site){handler, arg, config->tls, (int64_t)config->timeout_s * 1000};
+	s->site = (struct http_site){handler, arg, config->tls, (int64_t)config->timeout_s * 1000,
+				     &s->held};
 	s->listen_fd = s->epoll_fd = s->stop_fd = s->delay_fd = -1;
 	s->connections_max = config->connections;
 	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail */

@@ -25,10 +25,11 @@
 #include "fault.h"
 #include "flow.h"
 #include "http_parse.h"
+#include "http_reply.h"
 #include "http_tls.h"
 
 #define LINGER_MAX   (UINT64_C(256) << 20) /* bytes that are read for nothing before a reset */
-#define KEEP_CAP     16384		   /* of a buffer, from one request to the next */
+#define KEEP_CAP     HTTP_SMALL_BODY	   /* of a buffer, from one request to the next */
 #define LAST_WORD_MS 1000		   /* for a reply to one who was too slow */
 #define TURN_STEPS   64 /* reads, requests and replies before others have their turn */
 
@@ -45,11 +46,13 @@ struct http_conn {
 	struct buf head, body, out;
 	struct http_head parsed; /* its texts lie in head */
 	struct http_chunks chunks;
-	size_t sent;	   /* of out */
-	uint64_t lingered; /* bytes */
-	bool answering;	   /* parsed is a request's */
-	bool last;	   /* close behind the reply */
-	bool linger;	   /* there may be more of the request to come */
+	atomic_size_t *all_held; /* the site's */
+	size_t held;		 /* of it, this one's */
+	size_t sent;		 /* of out */
+	uint64_t lingered;	 /* bytes */
+	bool answering;		 /* parsed is a request's */
+	bool last;		 /* close behind the reply */
+	bool linger;		 /* there may be more of the request to come */
 };
 
 int64_t http_now_ms(void)
@@ -80,6 +83,7 @@ struct http_conn *http_conn_new(int fd, const char *address, const struct http_s
 		free(c);
 		return NULL;
 	}
+	c->all_held = site->held;
 	c->watch.conn = c;
 	c->watch.fd = fd;
 	c->phase = c->tls ? HANDSHAKE : HEAD;
@@ -93,6 +97,16 @@ struct http_conn *http_conn_new(int fd, const char *address, const struct http_s
 	return c;
 }
 
+/* The body has changed its size: whether there is memory for it, with all others. */
+static bool count_body(struct http_conn *c)
+{
+	size_t more = c->body.cap - c->held; /* less: modulo 2^64, as the sum */
+	size_t all = atomic_fetch_add(c->all_held, more) + more;
+
+	c->held = c->body.cap;
+	return all <= HTTP_HELD_MAX || c->body.len <= HTTP_SMALL_BODY;
+}
+
 void http_conn_free(struct http_conn *c)
 {
 	http_tls_conn_free(c->tls);
@@ -100,6 +114,7 @@ void http_conn_free(struct http_conn *c)
 	buf_free(&c->unread);
 	buf_free(&c->head);
 	buf_free(&c->body);
+	(void)count_body(c); /* there is none */
 	buf_free(&c->out);
 	free(c);
 }
@@ -149,62 +164,16 @@ static void reset(struct buf *b)
 
 /* --- replies --- */
 
-static const char *reason_of(unsigned status)
-{
-	static const struct {
-		unsigned status;
-		const char *text;
-	} rows[] = {
-		{200, "OK"},
-		{400, "Bad Request"},
-		{403, "Forbidden"},
-		{404, "Not Found"},
-		{408, "Request Timeout"},
-		{409, "Conflict"},
-		{413, "Content Too Large"},
-		{417, "Expectation Failed"},
-		{431, "Request Header Fields Too Large"},
-		{500, "Internal Server Error"},
-		{501, "Not Implemented"},
-		{503, "Service Unavailable"},
-		{505, "HTTP Version Not Supported"},
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].status == status)
-			return rows[i].text;
-	return "Answer";
-}
-
-/* RFC 9110 section 5.6.7, in English wherever the server is. */
-static void format_date(time_t t, char ret[64])
-{
-	static const char days[] = "SunMonTueWedThuFriSat";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	struct tm tm = {0};
-
-	(void)gmtime_r(&t, &tm); /* fails for years that no clock has */
-	(void)snprintf(ret, 64, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", &days[3 * tm.tm_wday],
-		       tm.tm_mday % 100, &months[3 * tm.tm_mon], (tm.tm_year + 1900) % 10000,
-		       tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100); /* fits */
-}
-
 static enum http_want queue_reply(struct http_conn *c, const struct flow_reply *reply)
 {
 	bool headless = c->answering && strcmp(c->parsed.method, "HEAD") == 0;
-	char date[64];
+	const char *connection = c->last			 ? "Connection: close\r\n"
+				 : c->answering && c->parsed.old ? "Connection: keep-alive\r\n"
+								 : "";
 	int r;
 
-	format_date(time(NULL), date);
 	reset(&c->out);
-	r = buf_printf(&c->out,
-		       "HTTP/1.1 %u %s\r\nDate: %s\r\nx-amzn-RequestId: %s\r\n"
-		       "Content-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
-		       reply->status, reason_of(reply->status), date, reply->request_id,
-		       reply->content_type, reply->body_len,
-		       c->last			       ? "Connection: close\r\n"
-		       : c->answering && c->parsed.old ? "Connection: keep-alive\r\n"
-						       : "");
+	r = http_reply_head(reply, connection, &c->out);
 	if (r == 0 && reply->body_len && !headless)
 		r = buf_append(&c->out, reply->body, reply->body_len);
 	c->sent = 0;
@@ -268,6 +237,7 @@ static enum http_want answer(struct http_conn *c, const struct http_site *site, 
 	flow_reply_free(&reply);
 	c->answering = false;
 	reset(&c->body);
+	(void)count_body(c); /* it became less */
 	reset(&c->head);
 	if (c->watch.delay_ms > 0)
 		return HTTP_WAIT; /* no deadline: the client waits for us */
@@ -329,6 +299,14 @@ static enum http_want take_head(struct http_conn *c, const struct http_site *sit
 		      : begin_body(c, site, *ret_used < len);
 }
 
+/* More than all may have together; it may be otherwise when the client tries again, as AWS's do. */
+static enum http_want refuse_body(struct http_conn *c)
+{
+	buf_free(&c->body);
+	(void)count_body(c); /* there is none */
+	return refuse(c, FAULT_SERVICE_UNAVAILABLE, 0, "Too many large requests at a time.");
+}
+
 static enum http_want take_body(struct http_conn *c, const struct http_site *site,
 				const char *bytes, size_t len, size_t *ret_used)
 {
@@ -342,12 +320,18 @@ static enum http_want take_body(struct http_conn *c, const struct http_site *sit
 				      "The body's chunks are malformed.");
 		if (r == -EMSGSIZE)
 			return answer(c, site, true);
-		return r < 0 ? HTTP_CLOSE : r == 0 ? HTTP_READ : answer(c, site, false);
+		if (r < 0)
+			return HTTP_CLOSE;
+		return !count_body(c) ? refuse_body(c)
+		       : r == 0	      ? HTTP_READ
+				      : answer(c, site, false);
 	}
 	n = (size_t)c->parsed.body_len - c->body.len;
 	*ret_used = n = n < len ? n : len;
 	if (buf_append(&c->body, bytes, n) < 0)
 		return HTTP_CLOSE;
+	if (!count_body(c))
+		return refuse_body(c);
 	return c->body.len < c->parsed.body_len ? HTTP_READ : answer(c, site, false);
 }
 

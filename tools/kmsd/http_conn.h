@@ -17,13 +17,17 @@ struct http_conn;
 struct http_tls;
 
 #define HTTP_SCRATCH_LEN 16384
+#define HTTP_SMALL_BODY	 16384 /* bytes that a body may always have */
+#define HTTP_HELD_MAX                                                                              \
+	((size_t)256 << 20) /* bytes of all bodies; beyond, only small ones are taken */
 
-/* What all connections of a server share. Fixed at start. */
+/* What all connections of a server share. Fixed at start, but for the count. */
 struct http_site {
 	http_handler *handler;
 	void *arg;	      /* the handler's */
 	struct http_tls *tls; /* NULL: plain HTTP */
 	int64_t timeout_ms;   /* for a request to come, a reply to be read, an idle connection */
+	atomic_size_t *held;  /* bytes that bodies have allocated; HTTP_HELD_MAX */
 };
 
 /* What the server sees of a connection. The links are guarded by the server's lock. */
