@@ -76,6 +76,7 @@ static void a_new_policy_decides_from_the_next_request_on(void **state)
 	rig_refused(f, f->root, "AccessDeniedException", "GetKeyPolicy", "{\"KeyId\":\"%s\"}", id);
 	rig_refused(f, f->root, "AccessDeniedException", "PutKeyPolicy", no_decrypt,
 		    id); /* locked for good */
+	rig_do(f, "ListAliases", "{\"KeyId\":\"%s\"}", id); /* IAM's matter alone */
 }
 
 static void key_is_destroyed_when_its_date_has_come(void **state)
