@@ -21,7 +21,9 @@ ALLOW='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:*",
 
 is 'the first account is the default profile' "$(text sts get-caller-identity --query Account)" $A
 is 'each account is a profile' "$(in_b text sts get-caller-identity --query Arn)" "arn:aws:iam::$B:root"
-like 'the start names them' "$(cat "$DIR/kmsd.stdout")" "^# account $B: .*AWS_PROFILE=$B$"
+like 'the start names them' "$(cat "$DIR/kmsd.stdout")" "^# account $B: .*aws --profile $B$"
+is 'which holds where the first one is exported, too' "$(eval "$(grep '^export AWS_[AS]' "$DIR/kmsd.stdout")"
+	text --profile $B sts get-caller-identity --query Account)" $B
 
 # --- IAM is an account's own
 ok 'a user in A' in_a aws iam create-user --user-name ann

@@ -369,7 +369,8 @@ static int announce(const struct settings *s, const struct server *server)
 	printf("# the same access key for AWS_SHARED_CREDENTIALS_FILE: %s/credentials\n",
 	       s->data_dir);
 	for (size_t i = 1; i < s->account_count; i++)
-		printf("# account %s: that file's profile of this name, AWS_PROFILE=%s\n",
+		/* Not AWS_PROFILE: the keys exported below would win over it. */
+		printf("# account %s: that file's profile of this name, aws --profile %s\n",
 		       s->accounts[i], s->accounts[i]);
 	printf("export AWS_ENDPOINT_URL=%s\n", url);
 	printf("export AWS_REGION=%s\nexport AWS_DEFAULT_REGION=%s\n", s->region, s->region);
