@@ -61,9 +61,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[EVENTS_ACCESS_KEY_ID] = LOOKUP("access_key_id = ?6"),
 	[STATE_LOAD] = "SELECT inode, number, offset FROM state",
 	[STATE_SAVE] = "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3)",
-	[EVENT_INSERT] =
-		"INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-		" ?11)",
+	[EVENT_INSERT] = ("INSERT OR REPLACE INTO events "
+			  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"),
 	[VERSION_LOAD] = "PRAGMA user_version",
 	[EVENT_PURGE] = "DELETE FROM events WHERE offset < ?1",
 	[RESOURCE_PURGE] = "DELETE FROM resources WHERE offset < ?1",
