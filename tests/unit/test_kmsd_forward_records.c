@@ -52,30 +52,41 @@ static void record_is(struct rig *f, const char *want)
 	"\",\"userAgent\":\"" source "\","
 #define FRONT "ec2-frontend-api.amazonaws.com"
 
-static void records_are_those_of_aws(void **state)
+/* A key with something encrypted under it, and what each record says of them. */
+struct scene {
+	char arn[KEYREF_ARN_MAX], blob[1024], material[80];
+	char resources[640], user[512];
+};
+
+static void set_scene(struct rig *f, struct scene *s)
 {
-	struct rig *f = *state;
-	char arn[KEYREF_ARN_MAX], blob[1024], grant[GRANT_ID_LEN + 1], want[4096];
-	char resources[640], user[512], material[80];
 	struct kms_json *v;
 
-	rig_key(f, arn);
-	rig_encrypt(f, arn, VOLUME, blob);
-	v = rig_call(f, f->root, "DescribeKey", "{\"KeyId\":\"%s\"}", arn);
-	strcpy(material, rig_text(kms_json_get(v, "KeyMetadata"), "CurrentKeyMaterialId"));
+	rig_key(f, s->arn);
+	rig_encrypt(f, s->arn, VOLUME, s->blob);
+	v = rig_call(f, f->root, "DescribeKey", "{\"KeyId\":\"%s\"}", s->arn);
+	strcpy(s->material, rig_text(kms_json_get(v, "KeyMetadata"), "CurrentKeyMaterialId"));
 	kms_json_free(v);
-	sprintf(resources,
+	sprintf(s->resources,
 		",\"resources\":[{\"accountId\":\"111122223333\",\"type\":\"AWS::KMS::Key\","
 		"\"ARN\":\"%s\"}]",
-		arn);
-	sprintf(user,
+		s->arn);
+	sprintf(s->user,
 		"{\"eventVersion\":\"1.11\",\"userIdentity\":{\"type\":\"Root\",\"principalId\":"
 		"\"111122223333\",\"arn\":\"" RIG_ROOT
 		"\",\"accountId\":\"111122223333\",\"accessKeyId\":\"%s\",\"sessionContext\":"
 		"{" SESSION ",\"invokedBy\":\"" FRONT "\"},",
 		f->root->id);
+}
 
-	attach(f, arn, grant);
+static void what_a_service_does_for_a_user_is_recorded_as_by_aws(void **state)
+{
+	struct rig *f = *state;
+	char grant[GRANT_ID_LEN + 1], want[4096];
+	struct scene s;
+
+	set_scene(f, &s);
+	attach(f, s.arn, grant);
 	sprintf(want,
 		"%s" HEAD("CreateGrant", FRONT) "\"requestParameters\":{\"keyId\":\"%s\","
 						"\"granteePrincipal\":\"" IDENTITY
@@ -84,11 +95,35 @@ static void records_are_those_of_aws(void **state)
 						"\"encryptionContextSubset\":" VOLUME
 						"}},\"responseElements\":{\"grantId\":\"%s\","
 						"\"keyId\":\"%s\"}," TAIL,
-		user, arn, grant, arn, "false", resources);
+		s.user, s.arn, grant, s.arn, "false", s.resources);
 	record_is(f, want);
 
+	put_policy(f, s.arn,
+		   DENY("kms:GenerateDataKeyWithoutPlaintext",
+			"\"StringEquals\":{\"kms:ViaService\":\"" EC2 "\"}"));
+	assert_null(forwarded(f, f->root, "ec2", "GenerateDataKeyWithoutPlaintext",
+			      "{\"KeyId\":\"%s\",\"NumberOfBytes\":64}", s.arn));
+	sprintf(want,
+		"%s" HEAD("GenerateDataKeyWithoutPlaintext",
+			  FRONT) "\"errorCode\":\"AccessDenied\",\"errorMessage\":\"User: " RIG_ROOT
+				 " is not authorized to perform: "
+				 "kms:GenerateDataKeyWithoutPlaintext on resource: %s with an "
+				 "explicit deny in a resource-based policy\","
+				 "\"requestParameters\":null,\"responseElements\":null," TAIL,
+		s.user, s.arn, "true", "");
+	record_is(f, want);
+}
+
+static void what_a_service_does_by_itself_is_recorded_as_by_aws(void **state)
+{
+	struct rig *f = *state;
+	char grant[GRANT_ID_LEN + 1], want[4096];
+	struct scene s;
+
+	set_scene(f, &s);
+	attach(f, s.arn, grant);
 	kms_json_free(own(f, "ec2", INSTANCE, "Decrypt",
-			  "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":" VOLUME "}", blob));
+			  "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":" VOLUME "}", s.blob));
 	sprintf(want,
 		"{\"eventVersion\":\"1.11\",\"userIdentity\":{\"type\":\"AssumedRole\","
 		"\"principalId\":\"111122223333:aws:ec2-infrastructure:" INSTANCE
@@ -106,26 +141,11 @@ static void records_are_those_of_aws(void **state)
 					     "\"responseElements\":null,"
 					     "\"additionalEventData\":{\"keyMaterialId\":"
 					     "\"%s\"}," TAIL,
-		material, "true", resources);
-	record_is(f, want);
-
-	put_policy(f, arn,
-		   DENY("kms:GenerateDataKeyWithoutPlaintext",
-			"\"StringEquals\":{\"kms:ViaService\":\"" EC2 "\"}"));
-	assert_null(forwarded(f, f->root, "ec2", "GenerateDataKeyWithoutPlaintext",
-			      "{\"KeyId\":\"%s\",\"NumberOfBytes\":64}", arn));
-	sprintf(want,
-		"%s" HEAD("GenerateDataKeyWithoutPlaintext",
-			  FRONT) "\"errorCode\":\"AccessDenied\",\"errorMessage\":\"User: " RIG_ROOT
-				 " is not authorized to perform: "
-				 "kms:GenerateDataKeyWithoutPlaintext on resource: %s with an "
-				 "explicit deny in a resource-based policy\","
-				 "\"requestParameters\":null,\"responseElements\":null," TAIL,
-		user, arn, "true", "");
+		s.material, "true", s.resources);
 	record_is(f, want);
 
 	kms_json_free(own(f, "ec2", NULL, "RetireGrant", "{\"KeyId\":\"%s\",\"GrantId\":\"%s\"}",
-			  arn, grant));
+			  s.arn, grant));
 	sprintf(want,
 		"{\"eventVersion\":\"1.11\",\"userIdentity\":{\"type\":\"AWSService\","
 		"\"invokedBy\":"
@@ -135,7 +155,7 @@ static void records_are_those_of_aws(void **state)
 							  "\"keyId\":\"%s\"},"
 							  "\"additionalEventData\":{"
 							  "\"grantId\":\"%s\"}," TAIL,
-		arn, grant, "false", resources);
+		s.arn, grant, "false", s.resources);
 	record_is(f, want);
 }
 
@@ -144,7 +164,8 @@ static void records_are_those_of_aws(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(records_are_those_of_aws),
+		TEST(what_a_service_does_for_a_user_is_recorded_as_by_aws),
+		TEST(what_a_service_does_by_itself_is_recorded_as_by_aws),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -261,70 +261,70 @@ struct bad {
 	const char *sentence; /* a part of it */
 };
 
+static const struct bad bads[] = {
+	{"format", NULL, EUCLEAN, "not the header of a volume"},
+	{"format", "\"luks\"", EUCLEAN, "not the header of a volume"},
+	{"format", "1", EUCLEAN, "not the header of a volume"},
+	{"format_version", NULL, EUCLEAN, "member 'format_version' is missing"},
+	{"format_version", "\"1\"", EUCLEAN, "member 'format_version' is of type string"},
+	{"format_version", "0", EUCLEAN, "member 'format_version' is 0"},
+	{"format_version", "-1", EUCLEAN, "member 'format_version' is negative"},
+	{"format_version", "2", ENOTSUP, "written by a newer kmsvol (format 2), this one reads 1"},
+	{"id", NULL, EUCLEAN, "member 'id' is missing"},
+	{"id", "\"vol-1\"", EUCLEAN, "member 'id' is not 'vol-' and 17 hex digits"},
+	{"id", "\"vol-0123456789ABCDEF0\"", EUCLEAN, "member 'id' is not"},
+	{"id", "\"../0123456789abcdef0\"", EUCLEAN, "member 'id' is not"},
+	{"id", "\"vol-0123456789abcdef0\\u0000\"", EUCLEAN, "member 'id' has a NUL"},
+	{"size_bytes", NULL, EUCLEAN, "member 'size_bytes' is missing"},
+	{"size_bytes", "0", EUCLEAN, "size"},
+	{"size_bytes", "1073741825", EUCLEAN, "size"},
+	{"size_bytes", "-4096", EUCLEAN, "member 'size_bytes' is negative"},
+	{"size_bytes", "70368744181760", EUCLEAN, "size"},
+	{"size_bytes", "1e9", EUCLEAN, "member 'size_bytes' is of type number"},
+	{"block_size", NULL, EUCLEAN, "member 'block_size' is missing"},
+	{"block_size", "0", EUCLEAN, "block_size"},
+	{"block_size", "6000", EUCLEAN, "block"},
+	{"block_size", "4294971392", EUCLEAN, "block_size"}, /* 4096 in 32 bits */
+	{"segment_size", NULL, EUCLEAN, "member 'segment_size' is missing"},
+	{"segment_size", "0", EUCLEAN, "member 'segment_size' is 0"},
+	{"cipher", NULL, EUCLEAN, "member 'cipher' is missing"},
+	{"cipher", "\"rot13\"", EUCLEAN, "names no cipher known here: 'rot13'"},
+	{"key_arn", NULL, EUCLEAN, "member 'key_arn' is missing"},
+	{"key_arn", "\"alias/x\"", EUCLEAN, "member 'key_arn' is no ARN"},
+	{"encryption_context", NULL, EUCLEAN, "member 'encryption_context' is missing"},
+	{"encryption_context", "[]", EUCLEAN, "member 'encryption_context' is of type"},
+	{"encryption_context", "{}", EUCLEAN, "does not bind 'aws:ebs:id'"},
+	{"encryption_context", "{\"aws:ebs:id\":\"" ID "\",\"n\":1}", EUCLEAN,
+	 "member 'encryption_context': the value of 'n' is not a string"},
+	{"encryption_context", "{\"aws:ebs:id\":\"" ID "\",\"n\":\"\"}", EUCLEAN,
+	 "member 'encryption_context': a pair is empty"},
+	{"wrapped_data_key", NULL, EUCLEAN, "member 'wrapped_data_key' is missing"},
+	{"wrapped_data_key", "\"?\"", EUCLEAN, "member 'wrapped_data_key' is not base64"},
+	{"wrapped_data_key", "\"\"", EUCLEAN, "'wrapped_data_key' has 0 bytes"},
+	{"parent_snapshot", NULL, EUCLEAN, "member 'parent_snapshot' is missing"},
+	{"parent_snapshot", "3", EUCLEAN, "member 'parent_snapshot' is of type integer"},
+	{"parent_snapshot", "\"snap-1\"", EUCLEAN, "member 'parent_snapshot' is neither"},
+	{"created", NULL, EUCLEAN, "member 'created' is missing"},
+	{"created", "\"yesterday\"", EUCLEAN, "member 'created' is no time"},
+	{"created", "\"2026-02-30T00:00:00Z\"", EUCLEAN, "member 'created' is no time"},
+	{"created", "\"2026-01-31T23:59:59Z \"", EUCLEAN, "member 'created' is no time"},
+	{"lineage", NULL, EUCLEAN, "member 'lineage' is missing"},
+	{"lineage", "{}", EUCLEAN, "member 'lineage' is of type"},
+	{"lineage", "[1]", EUCLEAN, "member 'lineage': an element is not an object"},
+	{"lineage", "[{\"volume_id\":\"vol-1\",\"below\":7}]", EUCLEAN,
+	 "member 'lineage': member 'volume_id' is not 'vol-'"},
+	{"lineage", "[{\"volume_id\":\"vol-00000000000000001\",\"below\":1}]", EUCLEAN,
+	 "member 'lineage': member 'below' is 1, not above 1"},
+	{"lineage",
+	 "[{\"volume_id\":\"vol-00000000000000001\",\"below\":7},"
+	 "{\"volume_id\":\"vol-00000000000000002\",\"below\":7}]",
+	 EUCLEAN, "member 'lineage': member 'below' is 7, not above 7"},
+	{"mac", NULL, EUCLEAN, "member 'mac' is missing"},
+	{"mac", "\"00\"", EUCLEAN, "member 'mac' is not 64 hex digits"},
+};
+
 static void each_bad_member_is_named(void **state)
 {
-	static const struct bad bads[] = {
-		{"format", NULL, EUCLEAN, "not the header of a volume"},
-		{"format", "\"luks\"", EUCLEAN, "not the header of a volume"},
-		{"format", "1", EUCLEAN, "not the header of a volume"},
-		{"format_version", NULL, EUCLEAN, "member 'format_version' is missing"},
-		{"format_version", "\"1\"", EUCLEAN, "member 'format_version' is of type string"},
-		{"format_version", "0", EUCLEAN, "member 'format_version' is 0"},
-		{"format_version", "-1", EUCLEAN, "member 'format_version' is negative"},
-		{"format_version", "2", ENOTSUP,
-		 "written by a newer kmsvol (format 2), this one reads 1"},
-		{"id", NULL, EUCLEAN, "member 'id' is missing"},
-		{"id", "\"vol-1\"", EUCLEAN, "member 'id' is not 'vol-' and 17 hex digits"},
-		{"id", "\"vol-0123456789ABCDEF0\"", EUCLEAN, "member 'id' is not"},
-		{"id", "\"../0123456789abcdef0\"", EUCLEAN, "member 'id' is not"},
-		{"id", "\"vol-0123456789abcdef0\\u0000\"", EUCLEAN, "member 'id' has a NUL"},
-		{"size_bytes", NULL, EUCLEAN, "member 'size_bytes' is missing"},
-		{"size_bytes", "0", EUCLEAN, "size"},
-		{"size_bytes", "1073741825", EUCLEAN, "size"},
-		{"size_bytes", "-4096", EUCLEAN, "member 'size_bytes' is negative"},
-		{"size_bytes", "70368744181760", EUCLEAN, "size"},
-		{"size_bytes", "1e9", EUCLEAN, "member 'size_bytes' is of type number"},
-		{"block_size", NULL, EUCLEAN, "member 'block_size' is missing"},
-		{"block_size", "0", EUCLEAN, "block_size"},
-		{"block_size", "6000", EUCLEAN, "block"},
-		{"block_size", "4294971392", EUCLEAN, "block_size"}, /* 4096 in 32 bits */
-		{"segment_size", NULL, EUCLEAN, "member 'segment_size' is missing"},
-		{"segment_size", "0", EUCLEAN, "member 'segment_size' is 0"},
-		{"cipher", NULL, EUCLEAN, "member 'cipher' is missing"},
-		{"cipher", "\"rot13\"", EUCLEAN, "names no cipher known here: 'rot13'"},
-		{"key_arn", NULL, EUCLEAN, "member 'key_arn' is missing"},
-		{"key_arn", "\"alias/x\"", EUCLEAN, "member 'key_arn' is no ARN"},
-		{"encryption_context", NULL, EUCLEAN, "member 'encryption_context' is missing"},
-		{"encryption_context", "[]", EUCLEAN, "member 'encryption_context' is of type"},
-		{"encryption_context", "{}", EUCLEAN, "does not bind 'aws:ebs:id'"},
-		{"encryption_context", "{\"aws:ebs:id\":\"" ID "\",\"n\":1}", EUCLEAN,
-		 "member 'encryption_context': the value of 'n' is not a string"},
-		{"encryption_context", "{\"aws:ebs:id\":\"" ID "\",\"n\":\"\"}", EUCLEAN,
-		 "member 'encryption_context': a pair is empty"},
-		{"wrapped_data_key", NULL, EUCLEAN, "member 'wrapped_data_key' is missing"},
-		{"wrapped_data_key", "\"?\"", EUCLEAN, "member 'wrapped_data_key' is not base64"},
-		{"wrapped_data_key", "\"\"", EUCLEAN, "'wrapped_data_key' has 0 bytes"},
-		{"parent_snapshot", NULL, EUCLEAN, "member 'parent_snapshot' is missing"},
-		{"parent_snapshot", "3", EUCLEAN, "member 'parent_snapshot' is of type integer"},
-		{"parent_snapshot", "\"snap-1\"", EUCLEAN, "member 'parent_snapshot' is neither"},
-		{"created", NULL, EUCLEAN, "member 'created' is missing"},
-		{"created", "\"yesterday\"", EUCLEAN, "member 'created' is no time"},
-		{"created", "\"2026-02-30T00:00:00Z\"", EUCLEAN, "member 'created' is no time"},
-		{"created", "\"2026-01-31T23:59:59Z \"", EUCLEAN, "member 'created' is no time"},
-		{"lineage", NULL, EUCLEAN, "member 'lineage' is missing"},
-		{"lineage", "{}", EUCLEAN, "member 'lineage' is of type"},
-		{"lineage", "[1]", EUCLEAN, "member 'lineage': an element is not an object"},
-		{"lineage", "[{\"volume_id\":\"vol-1\",\"below\":7}]", EUCLEAN,
-		 "member 'lineage': member 'volume_id' is not 'vol-'"},
-		{"lineage", "[{\"volume_id\":\"vol-00000000000000001\",\"below\":1}]", EUCLEAN,
-		 "member 'lineage': member 'below' is 1, not above 1"},
-		{"lineage",
-		 "[{\"volume_id\":\"vol-00000000000000001\",\"below\":7},"
-		 "{\"volume_id\":\"vol-00000000000000002\",\"below\":7}]",
-		 EUCLEAN, "member 'lineage': member 'below' is 7, not above 7"},
-		{"mac", NULL, EUCLEAN, "member 'mac' is missing"},
-		{"mac", "\"00\"", EUCLEAN, "member 'mac' is not 64 hex digits"},
-	};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(bads) / sizeof(*bads); i++) {
@@ -444,40 +444,6 @@ static void what_is_no_volume_is_told(void **state)
 	assert_null(h);
 }
 
-static void second_lock_is_refused_naming_the_holder(void **state)
-{
-	struct fixture *f = *state;
-	char expected[64];
-	int fd = -1, second = -1;
-	struct err err;
-
-	assert_int_equal(volume_lock(f->dir, &fd, &err), 0);
-	assert_int_equal(volume_lock(f->dir, &second, &err), -EBUSY);
-	assert_int_equal(second, -1);
-	(void)snprintf(expected, sizeof(expected), "in use by process %d", (int)getpid());
-	assert_string_equal(err.msg, expected);
-	close(fd);
-	assert_int_equal(volume_lock(f->dir, &second, &err), 0);
-	close(second);
-}
-
-/* A process that ends, however, gives the lock back. */
-static void lock_ends_with_its_holder(void **state)
-{
-	struct fixture *f = *state;
-	int fd = -1, status;
-	struct err err;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(volume_lock(f->dir, &fd, NULL) == 0 ? 7 : 1);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(WEXITSTATUS(status), 7);
-	assert_int_equal(volume_lock(f->dir, &fd, &err), 0);
-	close(fd);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -494,8 +460,6 @@ int main(void)
 		TEST(every_truncation_is_refused),
 		TEST(unknown_members_are_ignored),
 		TEST(what_is_no_volume_is_told),
-		TEST(second_lock_is_refused_naming_the_holder),
-		TEST(lock_ends_with_its_holder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
