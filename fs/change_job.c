@@ -79,8 +79,8 @@ static int rewrap(void *arg, struct err *err)
 	int r = kms_open(job->setup.kms_config, &user, err);
 
 	return r < 0 ? r
-		     : volume_wrap_anew(job->setup.volume_dir, job->setup.header, user, job->setup.kms,
-				     err);
+		     : volume_wrap_anew(job->setup.volume_dir, job->setup.header, user,
+					job->setup.kms, err);
 }
 
 static void *job_main(void *arg)

@@ -43,7 +43,7 @@ struct fuseio_call {
 struct fuseio {
 	struct gate *gate;
 	struct watch *watch;
-	struct stat attr;	  /* of `disk` at first; size, times and blocks are kept below */
+	struct stat attr; /* of `disk` at first; size, times and blocks are kept below */
 	bool read_only;
 	char *(*status_text)(void *arg); /* what `status` shows */
 	void *status_arg;

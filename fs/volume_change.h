@@ -32,7 +32,7 @@ int volume_grow(const char *dir, struct volume_header *header, const struct secr
  * write volume.json and @header. The store may be open. Errors of KMS as kms_decrypt(); on failure @header
  * is as it was.
  */
-int volume_wrap_anew(const char *dir, struct volume_header *header, struct kms *user, struct kms *kms,
-		  struct err *err);
+int volume_wrap_anew(const char *dir, struct volume_header *header, struct kms *user,
+		     struct kms *kms, struct err *err);
 
 #endif

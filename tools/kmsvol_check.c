@@ -330,7 +330,7 @@ static int work(struct work *w, struct err *err)
 	}
 	if (dir_fd >= 0)
 		(void)close(dir_fd); /* only a directory */
-	(void)close(lock_fd); /* nothing was written through it */
+	(void)close(lock_fd);	     /* nothing was written through it */
 	return r;
 }
 

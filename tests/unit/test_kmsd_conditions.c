@@ -9,7 +9,7 @@ static void deny_if(struct rig *f, const char *arn, const char *action, const ch
 	sprintf(text,
 		"{'Version':'2012-10-17','Statement':[{'Effect':'Allow','Principal':{'AWS':"
 		"'" RIG_ROOT "'},'Action':'kms:*','Resource':'*'},{'Effect':'Deny','Principal':'*',"
-			     "'Action':'%s',"
+		"'Action':'%s',"
 		"'Resource':'*','Condition':%s}]}",
 		action, condition);
 	for (const char *p = text; *p; p++) {

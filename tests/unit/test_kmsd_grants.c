@@ -106,11 +106,11 @@ static void requests_that_make_no_grant_are_told_why(void **state)
 		"\"Decrypt\"",
 		",\"Constraints\":{\"EncryptionContextSubset\":{\"1\":\"\",\"2\":\"\",\"3\":\"\","
 		"\"4\":\"\",\"5\":\"\",\"6\":\"\",\"7\":\"\",\"8\":\"\",\"9\":\"\"}}");
-	rig_refused(
-		f, f->root,
-		"ValidationException: 1 validation error detected: Value '[]' at 'operations' failed "
-		"to satisfy constraint: Member must have length greater than or equal to 1",
-		"CreateGrant", body, arn, RIG_OTHER, "", "");
+	rig_refused(f, f->root,
+		    "ValidationException: 1 validation error detected: Value '[]' at 'operations' "
+		    "failed "
+		    "to satisfy constraint: Member must have length greater than or equal to 1",
+		    "CreateGrant", body, arn, RIG_OTHER, "", "");
 	rig_refused(f, f->root, "InvalidArnException: ARN is not valid: arn:aws:sts::x",
 		    "CreateGrant", body, arn, "arn:aws:sts::x", "\"Decrypt\"", "");
 	rig_refused(f, f->root, "InvalidArnException: ARN is not valid: nobody", "CreateGrant",
