@@ -75,7 +75,7 @@ static void a_new_policy_decides_from_the_next_request_on(void **state)
 	rig_do(f, "PutKeyPolicy", "%s", body);
 	rig_refused(f, f->root, "AccessDeniedException", "GetKeyPolicy", "{\"KeyId\":\"%s\"}", id);
 	rig_refused(f, f->root, "AccessDeniedException", "PutKeyPolicy", no_decrypt,
-		    id); /* locked for good */
+		    id);				    /* locked for good */
 	rig_do(f, "ListAliases", "{\"KeyId\":\"%s\"}", id); /* IAM's matter alone */
 }
 
@@ -194,6 +194,7 @@ static void audit_has_a_line_a_request_and_no_secret(void **state)
 	decrypts(f, blob);
 	v = rig_call(f, f->root, "GenerateDataKey", "{\"KeyId\":\"%s\",\"KeySpec\":\"AES_256\"}",
 		     id);
+	rig_refused(f, f->root, "NotFoundException", "DescribeKey", "{\"KeyId\":\"nope\"}");
 	sprintf(path, "%s/audit.jsonl", f->dir);
 	file = fopen(path, "r");
 	assert_non_null(file);
@@ -201,8 +202,10 @@ static void audit_has_a_line_a_request_and_no_secret(void **state)
 	fclose(file);
 	for (size_t i = 0; i < n; i++)
 		lines += text[i] == '\n';
-	assert_int_equal(lines, 4);
+	assert_int_equal(lines, 5);
 	assert_non_null(strstr(text, "\"eventName\":\"Decrypt\""));
+	assert_non_null(strstr(text, "\"errorMessage\":\"Invalid keyId 'nope'\","
+				     "\"requestParameters\":null,"));
 	assert_non_null(strstr(text, "\"encryptionAlgorithm\":\"SYMMETRIC_DEFAULT\""));
 	assert_null(strstr(text, "aGVsbG8="));
 	assert_null(strstr(text, blob));

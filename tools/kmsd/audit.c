@@ -201,9 +201,14 @@ static struct kms_json *parameters(const struct call *call)
 	return out;
 }
 
-static int put_parameters(struct kms_json *rec, const struct call *call, int denied)
+/* As in AWS, they are left out of what was denied, and where no key was found. */
+static int put_parameters(struct kms_json *rec, const struct call *call,
+			  const struct audit_source *source, int denied)
 {
-	if (denied || !call->op || !call->caller || audit_service_retires(call))
+	bool nowhere = call->resource_count == 0 && source->error_code &&
+		       strcmp(source->error_code, "NotFoundException") == 0;
+
+	if (denied || nowhere || !call->op || !call->caller || audit_service_retires(call))
 		return kms_json_set_null(rec, "requestParameters");
 	return kms_json_set(rec, "requestParameters", parameters(call));
 }
@@ -319,7 +324,7 @@ static int fill(struct kms_json *rec, const struct call *call, const struct audi
 			     call->service->home ? "us-east-1" : call->place.region) |
 	    kms_json_set_str(rec, "sourceIPAddress", who ? who : source->address) |
 	    kms_json_set_str(rec, "userAgent", agent ? agent : "-") |
-	    put_error(rec, source, denied) | put_parameters(rec, call, denied) |
+	    put_error(rec, source, denied) | put_parameters(rec, call, source, denied) |
 	    put_response(rec, call, source->error_code != NULL) | put_additional(rec, call) |
 	    kms_json_set_str(rec, "requestID", source->request_id) |
 	    kms_json_set_str(rec, "eventID", view->event_id) |
