@@ -8,6 +8,7 @@
 
 #define CRUMB_SHARE   16 /* a segment shorter than this part of a full one */
 #define CRUMBS_MAX    16 /* so many are left alone */
+#define STALE_SHARE   4	 /* live by less than this part, a segment is left to the snapshots */
 #define ROLL_MIN      (1u << 20)
 #define DELAY_MAX_US  2000u
 #define PERCENT(x, p) ((x) / 100 * (p))
@@ -36,6 +37,17 @@ static uint64_t live_bytes(const struct segment_info *s, const struct pace_log *
 static bool is_crumb(const struct segment_info *s, const struct pace_log *log)
 {
 	return s->len < log->segment_size / CRUMB_SHARE;
+}
+
+/*
+ * Shared with a snapshot and mostly dead. Cleaning it costs what is live in it and gives nothing back
+ * today; but where snapshots come and go, some snapshot always has it, and it would stay for its last
+ * live block. Not done where space is short.
+ */
+static bool is_stale(const struct segment_info *s, const struct pace_log *log, enum pace_mode mode)
+{
+	return (mode == PACE_LOAD || mode == PACE_IDLE) && s->id < log->head && s->pinned &&
+	       !s->damaged && s->live_blocks > 0 && live_bytes(s, log) < s->len / STALE_SHARE;
 }
 
 void pace_measure(const struct segment_info *info, size_t count, uint64_t kept,
@@ -106,31 +118,38 @@ size_t pace_pick(const struct segment_info *info, size_t count, const struct pac
 	struct candidate *found;
 	size_t n = 0, picked = 0;
 
-	if (now <= limit && !crumbs)
+	if (now <= limit && !crumbs && space->pinned == 0)
 		return 0;
 	/* Several together, once it is time: the more are sorted at once, the more neighbours meet. */
-	if (mode == PACE_LOAD)
+	if (now <= limit)
+		limit = UINT64_MAX; /* not time yet: crumbs and what is stale alone */
+	else if (mode == PACE_LOAD)
 		limit -= limit / 20 < 2 * log->segment_size ? limit / 20 : 2 * log->segment_size;
 	found = malloc((count ? count : 1) * sizeof(*found));
 	for (size_t i = 0; found && i < count; i++) {
 		const struct segment_info *s = &info[i];
 		uint64_t dead = s->len - live_bytes(s, log);
 
-		if (may_be_cleaned(s, log) && live_bytes(s, log) <= live_max &&
-		    ((now > limit && dead > s->len / modes[mode].dead_share) ||
-		     (crumbs && is_crumb(s, log))))
+		if (live_bytes(s, log) <= live_max &&
+		    (is_stale(s, log, mode) ||
+		     (may_be_cleaned(s, log) &&
+		      ((now > limit && dead > s->len / modes[mode].dead_share) ||
+		       (crumbs && is_crumb(s, log))))))
 			found[n++] = (struct candidate){s, score(s, log, mode)};
 	}
 	if (n)
 		qsort(found, n, sizeof(*found), by_score);
 	for (size_t i = 0; i < n && picked < PACE_PICK_MAX; i++) {
 		uint64_t bytes = live_bytes(found[i].info, log);
-		bool needed = now > limit || (crumbs && is_crumb(found[i].info, log));
+		bool stale = found[i].info->pinned;
+		bool needed = stale || now > limit || (crumbs && is_crumb(found[i].info, log));
 
 		if (!needed || bytes > live_max - live)
 			continue;
 		ret_ids[picked++] = found[i].info->id;
 		live += bytes;
+		if (stale)
+			continue;
 		now -= now < found[i].info->len - bytes ? now : found[i].info->len - bytes;
 		if (mode == PACE_HUNGRY)
 			break; /* one at a time: each gives some */

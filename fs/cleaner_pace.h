@@ -48,7 +48,8 @@ uint64_t pace_limit(const struct pace_space *space, const struct pace_log *log,
 /*
  * The segments to be cleaned next, together, best first: what they give for what they cost, older ones
  * preferred (cost-benefit, Rosenblum and Ousterhout 1992). As many as bring the space below the mode's
- * limit, with at most @live_max bytes to move. Returns how many.
+ * limit, with at most @live_max bytes to move; and where space is not short, shared ones that are mostly
+ * dead. Returns how many.
  */
 size_t pace_pick(const struct segment_info *info, size_t count, const struct pace_space *space,
 		 const struct pace_log *log, enum pace_mode mode, uint64_t live_max,

@@ -85,7 +85,7 @@ struct segment_info {
 	uint32_t id;
 	uint64_t len; /* bytes of its file; 0: not looked at yet */
 	uint64_t live_blocks;
-	bool pinned; /* its file has a second name: a snapshot's. Cleaning it would give nothing back */
+	bool pinned; /* its file has a second name: a snapshot's. Cleaning it gives nothing back now */
 	bool damaged; /* the cleaner could not move all of it */
 };
 

@@ -368,6 +368,31 @@ static void discarded_space_is_given_back_when_idle(void **state)
 	check_all(f, "written and killed");
 }
 
+/* Each snapshot of a row of them has the segment: it goes from here all the same, and only from here. */
+static void mostly_dead_segment_is_left_to_its_snapshots(void **state)
+{
+	struct fixture *f = *state;
+	struct disk *disk = memdisk_disk(f->disk);
+	const struct timespec moment = {0, 20000000};
+	struct err err;
+	unsigned waits = 0;
+	size_t len;
+
+	for (uint64_t off = 0; off < SIZE; off += MIB)
+		must(history_write(f->history, f->store, off, MIB, &err), &err);
+	assert_int_equal(disk->ops->link(disk, "segments/00000001", disk, "snapshot"), 0);
+	must(history_discard(f->history, f->store, 0, 3 * MIB, &err), &err);
+	while (memdisk_bytes(f->disk, "segments/00000001", NULL)) {
+		(void)nanosleep(&moment, NULL); /* a signal may end it early */
+		assert_true(++waits < 1500);
+	}
+	assert_non_null(memdisk_bytes(f->disk, "snapshot", &len));
+	assert_true(len > 3 * MIB);
+	check_all(f, "left to a snapshot");
+	go_on_with(f, memdisk_kill(f->disk));
+	check_all(f, "left to a snapshot and killed");
+}
+
 #define WRITERS	   3
 #define OWN_BLOCKS 24u /* of each writer, spread over the volume */
 
@@ -483,6 +508,7 @@ int main(void)
 		cmocka_unit_test(full_disk_in_the_middle_of_cleaning_loses_nothing),
 		TEST(damaged_block_stays_where_it_is_and_is_said),
 		TEST(shared_segments_are_left_alone),
+		TEST(mostly_dead_segment_is_left_to_its_snapshots),
 		TEST(discarded_space_is_given_back_when_idle),
 		TEST(writers_and_cleaner_do_not_undo_each_other),
 	};

@@ -83,6 +83,30 @@ static void nothing_is_done_where_nothing_is_to_be_gained(void **state)
 	assert_false(pace_wants_checkpoint(&space, &log, 10, PACE_IDLE));
 }
 
+/* Some snapshot always has it, where they come and go: so it is not kept for its last blocks. */
+static void shared_and_mostly_dead_is_left_to_the_snapshots(void **state)
+{
+	struct segment_info info[] = {sealed(1, BLOCKS / 4), sealed(2, BLOCKS / 4 - 2),
+				      sealed(3, BLOCKS), sealed(4, 1)};
+	static const enum pace_mode space_is_short[] = {PACE_LOW, PACE_HUNGRY, PACE_ALL};
+	uint32_t ids[PACE_PICK_MAX];
+	struct pace_space space;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		info[i].pinned = true;
+	info[3].damaged = true;
+	pace_measure(info, 4, 0, &log_of_ten, &space);
+	assert_int_equal(pace_pick(info, 4, &space, &log_of_ten, PACE_LOAD, UINT64_MAX, ids), 1);
+	assert_int_equal(ids[0], 2);
+	assert_int_equal(pace_pick(info, 4, &space, &log_of_ten, PACE_IDLE, UINT64_MAX, ids), 1);
+	assert_int_equal(ids[0], 2);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(
+			pace_pick(info, 4, &space, &log_of_ten, space_is_short[i], UINT64_MAX, ids),
+			0);
+}
+
 /* A volume in memory whose log is cleaned as the cleaner would. */
 struct model {
 	struct segment_info info[400];
@@ -195,6 +219,7 @@ int main(void)
 		cmocka_unit_test(every_byte_is_counted_once),
 		cmocka_unit_test(emptiest_goes_first_and_what_must_stay_never),
 		cmocka_unit_test(nothing_is_done_where_nothing_is_to_be_gained),
+		cmocka_unit_test(shared_and_mostly_dead_is_left_to_the_snapshots),
 		cmocka_unit_test(random_overwriting_stays_within_space_and_amplification),
 		cmocka_unit_test(so_does_overwriting_of_a_part_most_of_the_time),
 	};
