@@ -89,7 +89,9 @@ static void *job_main(void *arg)
 	struct err err = {0};
 	int r = watch_do(job->setup.watch, job->size_bytes ? resize : rewrap, job, &err);
 
-	if (r == 0 && job->size_bytes)
+	/* Also where it is not open again yet: then it will have the size that the header has. */
+	if (job->size_bytes ==
+	    __atomic_load_n(&job->setup.header->geometry.size_bytes, __ATOMIC_RELAXED))
 		fusefs_resize(job->setup.fusefs, job->size_bytes);
 	pthread_mutex_lock(&job->lock);
 	if (r < 0)

@@ -177,6 +177,15 @@ static unsigned react(const struct keywatch_config *c, struct keywatch *w, uint6
 	return KEYWATCH_DO_LOSE | KEYWATCH_EMIT_LOST;
 }
 
+/* It was closed for a change and cannot be opened: as without the key, it is tried again by and by. */
+static unsigned store_gone(const struct keywatch_config *c, struct keywatch *w, uint64_t now)
+{
+	enter(w, KEYWATCH_INACCESSIBLE_RECOVERABLE, now);
+	w->lost_ms = now;
+	w->next_check_ms = after(now, c->check_interval_ms);
+	return KEYWATCH_DO_LOSE;
+}
+
 static unsigned start(struct keywatch *w, uint64_t now)
 {
 	enter(w, KEYWATCH_STARTING, now);
@@ -277,6 +286,10 @@ unsigned keywatch_step(const struct keywatch_config *config, struct keywatch *wa
 		watch->start_wanted = true;
 		watch->next_check_ms = now_ms;
 	}
+	if (event == KEYWATCH_STORE_FAILED &&
+	    (watch->state == KEYWATCH_AVAILABLE || watch->state == KEYWATCH_WARNED ||
+	     watch->state == KEYWATCH_READ_ONLY))
+		return store_gone(config, watch, now_ms);
 	switch (watch->state) {
 	case KEYWATCH_AVAILABLE:
 		actions = in_available(config, watch, event, now_ms);

@@ -63,7 +63,7 @@ enum keywatch_event {
 	KEYWATCH_CHECK_TRANSIENT, /* nothing is known of the key */
 	KEYWATCH_TIMER,		  /* keywatch_deadline() has come, or just: time has passed */
 	KEYWATCH_STORE_OPENED,
-	KEYWATCH_STORE_FAILED, /* the unwrapping or opening that DO_OPEN asked for failed */
+	KEYWATCH_STORE_FAILED, /* the unwrapping or opening that DO_OPEN or an errand wanted failed */
 	KEYWATCH_MANUAL_START,
 };
 #define KEYWATCH_STATES 6

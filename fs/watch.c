@@ -318,10 +318,12 @@ static void publish(struct watch *w, enum keywatch_state from, unsigned actions,
 	events_add(w->setup.events, &event);
 }
 
-/* Let @event happen, with all that follows from it. Called and left with the lock held. */
-static void handle_locked(struct watch *w, enum keywatch_event event)
+/*
+ * Let @event happen, with all that follows from it; @err is of the last call that failed: why the state is
+ * what it is. Called and left with the lock held.
+ */
+static void handle_because_locked(struct watch *w, enum keywatch_event event, struct err err)
 {
-	struct err err = {0}; /* of the last call that failed: why the state is what it is */
 	bool more = true;
 
 	while (more && !w->quit) {
@@ -342,6 +344,11 @@ static void handle_locked(struct watch *w, enum keywatch_event event)
 			event = check(w, &err);
 		pthread_mutex_lock(&w->lock);
 	}
+}
+
+static void handle_locked(struct watch *w, enum keywatch_event event)
+{
+	handle_because_locked(w, event, (struct err){0});
 }
 
 /* Answer requests before the kernel loses patience and aborts the connection. */
@@ -395,6 +402,9 @@ static void *watch_main(void *arg)
 			handle_locked(w, KEYWATCH_TIMER);
 		} else if (w->errand && !w->errand->taken) {
 			watch_run_errand_locked(w);
+			if (w->lost.num)
+				handle_because_locked(w, KEYWATCH_STORE_FAILED, w->lost);
+			err_clear(&w->lost);
 		} else {
 			(void)end_long_waits(w);
 			sleep_locked(w, now, due);

@@ -66,7 +66,8 @@ int watch_do(struct watch *watch, int (*fn)(void *arg, struct err *err), void *a
 /*
  * From within watch_do(): unwrap the data key, hold I/O, close the store, call @between, and open the
  * store with the header as it is then; also when @between fails, whose error is then returned. I/O that
- * came meanwhile goes on in its order. If the store cannot be opened again, I/O fails with EIO.
+ * came meanwhile goes on in its order. If the store cannot be opened again, the volume is as without its
+ * key, and opening is tried again after each good check (reaction none: I/O fails with EIO).
  */
 int watch_reopen(struct watch *watch,
 		 int (*between)(void *arg, const struct secret *data_key, struct err *err),

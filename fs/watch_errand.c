@@ -73,10 +73,12 @@ int watch_reopen(struct watch *watch,
 		gate_open(gate);
 		return r;
 	}
-	say_error("the volume was changed and cannot be opened again: %s", open_err.msg);
+	(void)err_prefix(&open_err, "closed for a change, it cannot be opened again");
+	say_error("%s", open_err.msg);
 	events_add(watch->setup.events,
 		   &(struct event){.name = "start-failed", .reason = open_err.msg});
-	gate_close(gate, GATE_REFUSE);
-	*err = open_err;
+	if (watch->setup.config.reaction == KEYWATCH_NONE) /* nobody opens it later */
+		gate_close(gate, GATE_REFUSE);
+	*err = watch->lost = open_err;
 	return opened;
 }

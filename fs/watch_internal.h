@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "err.h"
 #include "outage.h"
 #include "status.h"
 #include "watch.h"
@@ -38,6 +39,7 @@ struct watch {
 	bool held_too_long_said;
 	struct watch_errand *errand; /* what watch_do() wants done; NULL: nothing */
 	pthread_cond_t errand_done;
+	struct err lost; /* num not 0: why an errand left the store closed; the thread's own */
 };
 
 /* Ask KMS for the data key, and keep what it says for the status. */

@@ -57,11 +57,22 @@ mount_volume V D
 ok 'the ends are there' cmp -n $((1 << 20)) -i $((39999 << 20)):0 D/disk BEFORE
 ok 'all of them' cmp -n $((1 << 20)) -i $((199 << 20)):0 D/disk BEFORE
 
+# --- closed for the change, it cannot be opened again: it is tried again
+segment=$(ls V/segments | head -n 1)
+mv "V/segments/$segment" aside
+refused 4 "closed for a change, it cannot be opened again: .*$segment: the file is missing" "$KMSVOL" resize V --size 41000M
+wait_for 20 state_is V inaccessible-encryption-credentials-recoverable
+like 'the status says why' "$("$KMSVOL" status V --json | jq -r .reason)" 'closed for a change'
+mv aside "V/segments/$segment"
+wait_for 20 state_is V available
+ok 'with what it had' cmp -n $((1 << 20)) -i $((39999 << 20)):0 D/disk BEFORE
+is 'and the new size' "$(stat -c %s D/disk)" $((41000 << 20))
+
 # --- the key
 aws kms disable-key --key-id "$KEY_ARN"
 "$KMSVOL" resize V --size 50000M 2>said
 is 'without its key it does not grow: 3' "$?" 3
-is 'and stays' "$(stat -c %s D/disk)" $((40000 << 20))
+is 'and stays' "$(stat -c %s D/disk)" $((41000 << 20))
 aws kms enable-key --key-id "$KEY_ARN"
 wait_for 20 state_is V available
 "$KMSVOL" unmount D
