@@ -27,6 +27,7 @@
 #include "events.h"
 #include "fusefs.h"
 #include "gate.h"
+#include "hook.h"
 #include "kms.h"
 #include "kms_json.h"
 #include "mountinfo.h"
@@ -58,6 +59,7 @@ struct mounted {
 	struct attachment *attachment;
 	struct gate *gate;
 	struct events *events;
+	struct hook *hook;
 	struct watch *watch;
 	struct fusefs *fusefs;
 	struct snapshot_job *snapshots;
@@ -267,7 +269,7 @@ static int open_store(struct mounted *m, struct err *err)
 {
 	AUTO(secret_freep) struct secret *key = NULL;
 	struct store *store = NULL;
-	const struct watch_setup setup = {
+	struct watch_setup setup = {
 		.dir = m->volume_dir,
 		.dir_fd = m->dir_fd,
 		.header = m->header,
@@ -278,10 +280,18 @@ static int open_store(struct mounted *m, struct err *err)
 		.read_only = m->read_only,
 		.hold_limit_ms = hold_limit_ms(m->options),
 	};
+	const struct hook_setup hook = {.command = m->options->hook,
+					.timeout_ms = m->options->hook_timeout_ms,
+					.volume_id = m->header->geometry.volume_id,
+					.volume_dir = m->volume_dir,
+					.events = m->events};
 	int r = attachment_begin(m->header, m->dir_fd, m->kms, &m->attachment, &key, err);
 
 	if (r == 0) /* until here a signal just ends the process */
 		r = take_signals(m, err);
+	if (r == 0 && hook.command)
+		r = hook_new(&hook, &m->hook, err);
+	setup.hook = m->hook;
 	if (r == 0)
 		r = store_open(m->volume_dir, &m->header->geometry, key, m->read_only, &store, err);
 	if (r == 0)
@@ -356,6 +366,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 	snapshot_job_free(m->snapshots);
 	if (m->watch)
 		watch_end(m->watch);
+	hook_free(m->hook);	     /* nothing tells it any more */
 	change_job_free(m->changes); /* the watch does not do it any more */
 	if (m->gate)
 		gate_end_hold(m->gate);

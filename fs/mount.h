@@ -19,6 +19,8 @@ struct mount_options {
 	bool allow_other;
 	const char *profile; /* its name, for the status; NULL: none was asked for */
 	struct keywatch_config watch;
+	const char *hook; /* command at each change of state; NULL: none */
+	uint64_t hook_timeout_ms;
 	struct kms_config kms;
 };
 

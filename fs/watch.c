@@ -17,6 +17,7 @@
 #include "err.h"
 #include "events.h"
 #include "gate.h"
+#include "hook.h"
 #include "kms.h"
 #include "say.h"
 #include "secret.h"
@@ -316,6 +317,7 @@ static void publish(struct watch *w, enum keywatch_state from, unsigned actions,
 	else
 		say_warning("state %s: %s", event.to, event.reason);
 	events_add(w->setup.events, &event);
+	hook_add(w->setup.hook, event.from, event.to, event.reason, clock_wall_ms());
 }
 
 /*

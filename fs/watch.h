@@ -13,6 +13,7 @@
 struct err;
 struct events;
 struct gate;
+struct hook;
 struct kms;
 struct secret;
 struct store;
@@ -28,6 +29,7 @@ struct watch_setup {
 	struct kms *kms;
 	struct gate *gate;
 	struct events *events;
+	struct hook *hook; /* told of each change of state; NULL: nobody is */
 	struct keywatch_config config;
 	bool read_only;
 	uint64_t hold_limit_ms; /* requests that wait for longer get EIO; 0: no limit */

@@ -24,6 +24,8 @@
 #include "snapshot.h"
 #include "volume.h"
 
+#define HOOK_TIMEOUT_MS 60000
+
 static const char help[] =
 	"Mount the volume VOL: DIR shows it as the file DIR/disk, and how it is "
 	"doing as DIR/status.\n"
@@ -101,12 +103,16 @@ static int run(const char *vol, const char *dir, const char *fs, struct mount_op
 
 int cmd_mount(int argc, char **argv)
 {
-	struct mount_options o = {0};
+	struct mount_options o = {.hook_timeout_ms = HOOK_TIMEOUT_MS};
 	struct knobs knobs = KNOBS_NONE;
 	int fs = -1;
 	const struct cmd_option options[] = {
 		{"fs", "TYPE", CMD_CHOICE, &fs, "mount this file system on the volume", fs_types},
 		KNOBS_OPTIONS(knobs),
+		{"on-state-change", "COMMAND", CMD_TEXT, &o.hook,
+		 "run this at each change of state, see the manual", NULL},
+		{"hook-timeout", "TIME", CMD_DURATION, &o.hook_timeout_ms,
+		 "kill that command after this; 60s", NULL},
 		{"read-only", NULL, CMD_FLAG, &o.read_only, "refuse writes", NULL},
 		{"allow-other", NULL, CMD_FLAG, &o.allow_other, "let other users in", NULL},
 		{"foreground", NULL, CMD_FLAG, &o.foreground, "stay until it is unmounted", NULL},
