@@ -19,8 +19,8 @@ struct notification_snapshot;
 /*
  * NULL members are left out. Names: mounted, unmounting; key-check (result: ok, refused, transient,
  * wrong-call); state-changed (from, to); what was done about it: io-held, io-refused, writes-refused,
- * key-wiped, io-resumed; hook (result); start-failed, close-failed; snapshot (result: succeeded,
- * failed).
+ * key-wiped, io-resumed; hook (result); start-failed, close-failed; snapshot, snapshot-copy (result:
+ * succeeded, failed).
  */
 struct event {
 	const char *name;

@@ -107,20 +107,24 @@ static void ec2_arn(const char *region, const char *kind, const char *id, char a
 struct kms_json *notification_snapshot(const struct notification_snapshot *n)
 {
 	char region[PART_MAX + 1], account[PART_MAX + 1], start[UTC_LEN], end[UTC_LEN];
-	char snapshot[ARN_MAX], volume[ARN_MAX];
+	char snapshot[ARN_MAX], source[ARN_MAX];
+	bool copy = n->source_id && *n->source_id;
 	struct kms_json *list = kms_json_new_array(), *d = kms_json_new_object();
 
 	if (!list || !d || !parts(n->key_arn, region, account) || utc_format(n->start, start) < 0 ||
 	    utc_format(n->end, end) < 0)
 		goto fail;
 	ec2_arn(region, "snapshot", n->snapshot_id, snapshot);
-	ec2_arn(region, "volume", n->volume_id, volume);
-	if ((kms_json_add_str(list, snapshot) | kms_json_set_str(d, "event", "createSnapshot") |
+	ec2_arn(region, copy ? "snapshot" : "volume", copy ? n->source_id : n->volume_id, source);
+	if ((kms_json_add_str(list, snapshot) |
+	     kms_json_set_str(d, "event", copy ? "copySnapshot" : "createSnapshot") |
 	     kms_json_set_str(d, "result", n->cause ? "failed" : "succeeded") |
 	     kms_json_set_str(d, "cause", n->cause ? n->cause : "") |
 	     kms_json_set_str(d, "request-id", "") | kms_json_set_str(d, "snapshot_id", snapshot) |
-	     kms_json_set_str(d, "source", volume) | kms_json_set_str(d, "startTime", start) |
-	     kms_json_set_str(d, "endTime", end)) < 0)
+	     kms_json_set_str(d, "source", source) | kms_json_set_str(d, "startTime", start) |
+	     kms_json_set_str(d, "endTime", end) |
+	     /* Under a new key nothing is shared. */
+	     (copy && !n->cause ? kms_json_set_str(d, "incremental", "false") : 0)) < 0)
 		goto fail;
 	return event_of("EBS Snapshot Notification", n->key_arn, n->end, list, d);
 fail:

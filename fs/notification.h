@@ -22,12 +22,13 @@ struct kms_json *notification_attach_failed(const struct notification *n);
 
 struct notification_snapshot {
 	const char *snapshot_id, *volume_id;
-	const char *key_arn; /* its region and account are the snapshot's */
-	const char *cause;   /* NULL: it succeeded */
-	int64_t start, end;  /* seconds since 1970 */
+	const char *source_id; /* of the snapshot that it is a copy of; NULL or "": it is none */
+	const char *key_arn;   /* its region and account are the snapshot's */
+	const char *cause;     /* NULL: it succeeded */
+	int64_t start, end;    /* seconds since 1970 */
 };
 
-/* createSnapshot. As above. */
+/* createSnapshot, or copySnapshot. As above. */
 struct kms_json *notification_snapshot(const struct notification_snapshot *n);
 
 #endif

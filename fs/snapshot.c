@@ -41,21 +41,47 @@ static size_t characters(const char *text)
 	return n;
 }
 
+static int set_description(struct snapshot_info *info, const char *description, struct err *err)
+{
+	if (characters(description) > SNAPSHOT_DESCRIPTION_MAX ||
+	    strlen(description) >= sizeof(info->description))
+		return err_set(err, EINVAL, "the description is longer than %d characters",
+			       SNAPSHOT_DESCRIPTION_MAX);
+	strcpy(info->description, description);
+	return 0;
+}
+
 int snapshot_info_new(const struct volume_header *header, const char *description,
 		      struct snapshot_info *ret_info, struct err *err)
 {
 	struct snapshot_info info = {.size_bytes = header->geometry.size_bytes};
 	int r = id_new("snap-", info.id, err);
 
+	if (r == 0)
+		r = set_description(&info, description, err);
 	if (r < 0)
 		return r;
-	if (characters(description) > SNAPSHOT_DESCRIPTION_MAX ||
-	    strlen(description) >= sizeof(info.description))
-		return err_set(err, EINVAL, "the description is longer than %d characters",
-			       SNAPSHOT_DESCRIPTION_MAX);
 	strcpy(info.volume_id, header->geometry.volume_id);
 	strcpy(info.key_arn, header->key_arn);
-	strcpy(info.description, description);
+	info.start_time = (int64_t)time(NULL);
+	*ret_info = info;
+	return 0;
+}
+
+int snapshot_info_new_copy(const struct snapshot_info *of, const struct volume_header *header,
+			   const char *description, struct snapshot_info *ret_info, struct err *err)
+{
+	struct snapshot_info info = {.size_bytes = of->size_bytes,
+				     .consistency = of->consistency,
+				     .data_bytes = of->data_bytes};
+	int r = set_description(&info, description, err);
+
+	if (r < 0)
+		return r;
+	strcpy(info.id, header->geometry.volume_id);
+	strcpy(info.volume_id, of->volume_id);
+	strcpy(info.source_id, of->id);
+	strcpy(info.key_arn, header->key_arn);
 	info.start_time = (int64_t)time(NULL);
 	*ret_info = info;
 	return 0;
@@ -95,6 +121,7 @@ char *snapshot_text(const struct snapshot_info *info)
 	    kms_json_set_u64(obj, "format_version", SNAPSHOT_FORMAT_VERSION) |
 	    kms_json_set_str(obj, "snapshot_id", info->id) |
 	    kms_json_set_str(obj, "volume_id", info->volume_id) |
+	    (*info->source_id ? kms_json_set_str(obj, "source_snapshot_id", info->source_id) : 0) |
 	    kms_json_set_u64(obj, "size_bytes", info->size_bytes) |
 	    kms_json_set_str(obj, "key_arn", info->key_arn) |
 	    kms_json_set_str(obj, "description", info->description) |
@@ -213,6 +240,8 @@ int snapshot_parse(const char *text, size_t len, struct snapshot_info *ret_info,
 	if ((r = kms_json_parse(text, len, &obj, err)) < 0 || (r = parse_format(obj, err)) < 0 ||
 	    (r = parse_id(obj, "snapshot_id", "snap-", info.id, err)) < 0 ||
 	    (r = parse_id(obj, "volume_id", "vol-", info.volume_id, err)) < 0 ||
+	    (kms_json_has(obj, "source_snapshot_id") &&
+	     (r = parse_id(obj, "source_snapshot_id", "snap-", info.source_id, err)) < 0) ||
 	    (r = kms_json_u64(obj, "size_bytes", &info.size_bytes, err)) < 0 ||
 	    (r = parse_text(obj, "key_arn", info.key_arn, sizeof(info.key_arn), err)) < 0 ||
 	    (r = parse_text(obj, "description", info.description, sizeof(info.description), err)) <
@@ -294,6 +323,7 @@ int snapshot_check(const char *dir, const struct volume_header *header,
 {
 	uint8_t digest[SNAPSHOT_DIGEST_LEN];
 	struct snapshot_info info;
+	const char *id;
 	struct disk *disk;
 	int r = snapshot_load(dir, &info, err);
 
@@ -301,9 +331,11 @@ int snapshot_check(const char *dir, const struct volume_header *header,
 		return r;
 	if (!info.completed)
 		return err_set(err, EBUSY, "the snapshot is not completed");
-	if (strcmp(info.volume_id, header->geometry.volume_id) != 0)
-		return err_set(err, EUCLEAN, "%s is of volume '%s', %s of '%s'", SNAPSHOT_NAME,
-			       info.volume_id, VOLUME_HEADER_NAME, header->geometry.volume_id);
+	id = *info.source_id ? info.id : info.volume_id;
+	if (strcmp(id, header->geometry.volume_id) != 0)
+		return err_set(err, EUCLEAN, "%s is of %s'%s', %s of '%s'", SNAPSHOT_NAME,
+			       *info.source_id ? "" : "volume ", id, VOLUME_HEADER_NAME,
+			       header->geometry.volume_id);
 	r = disk_open_dir(dir, &disk, err);
 	if (r < 0)
 		return r;

@@ -5,7 +5,9 @@
  *   format            "kmsvol-snapshot"
  *   format_version    1
  *   snapshot_id       "snap-" and 17 lower-case hex digits
- *   volume_id         of the volume that it was made of
+ *   volume_id         of the volume that it was made of; a copy: that its source was made of
+ *   source_snapshot_id   only in a copy under a data key of its own: of what. volume.json and the segments
+ *                     name the copy itself then, where those of other snapshots name the volume
  *   size_bytes        of the volume
  *   key_arn           the KMS key that wraps its data key
  *   description       the user's words
@@ -13,7 +15,7 @@
  *   start_time, completion_time    UTC; completion_time null while pending
  *   consistency       "clean": the volume had been unmounted; "mounted": at one moment of a mounted volume;
  *                     "crash": the volume's daemon had died, and the log behind the last checkpoint counts
- *   data_bytes        of the segments that it needs, 0 while pending
+ *   data_bytes        of the segments that it needs; while pending 0, or what is expected
  *   roots_sha256      64 hex digits: SHA-256 of root.0, root.1 and flushed, one behind the other; null
  *                     while pending. An older or newer map mixed in is found by it, also without the key.
  */
@@ -48,6 +50,7 @@ enum snapshot_consistency {
 struct snapshot_info {
 	char id[ID_LEN];
 	char volume_id[ID_LEN];
+	char source_id[ID_LEN]; /* "": it is no copy */
 	uint64_t size_bytes;
 	char key_arn[KMS_KEY_ID_MAX + 1];
 	char description[4 * SNAPSHOT_DESCRIPTION_MAX + 1];
@@ -61,6 +64,11 @@ struct snapshot_info {
 /* A new one, pending, of the volume with that header. -EINVAL: the description is too long. */
 int snapshot_info_new(const struct volume_header *header, const char *description,
 		      struct snapshot_info *ret_info, struct err *err);
+
+/* A new one, pending, a copy of @of with the id and the key of @header. -EINVAL: as above. */
+int snapshot_info_new_copy(const struct snapshot_info *of, const struct volume_header *header,
+			   const char *description, struct snapshot_info *ret_info,
+			   struct err *err);
 
 const char *snapshot_consistency_name(enum snapshot_consistency consistency);
 
@@ -79,8 +87,8 @@ int snapshot_roots_digest(struct disk *disk, uint8_t ret_digest[SNAPSHOT_DIGEST_
 			  struct err *err);
 
 /*
- * Is the snapshot in @dir whole, as far as can be told without its key: completed, of the volume that its
- * volume.json, @header, names, and with the roots that it was made with? Before a snapshot is opened.
+ * Is the snapshot in @dir whole, as far as can be told without its key: completed, with the id that its
+ * volume.json, @header, has, and with the roots that it was made with? Before a snapshot is opened.
  * @ret_info may be NULL. -EBUSY pending, -EUCLEAN, -EBADMSG other roots.
  */
 int snapshot_check(const char *dir, const struct volume_header *header,

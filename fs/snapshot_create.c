@@ -19,13 +19,12 @@
 #include "bytes.h"
 #include "disk.h"
 #include "err.h"
-#include "events.h"
 #include "kms_json.h"
 #include "mount.h"
 #include "mountinfo.h"
-#include "notification.h"
 #include "secret.h"
 #include "snapshot_make.h"
+#include "snapshot_tell.h"
 #include "voldir.h"
 #include "volume.h"
 
@@ -253,30 +252,6 @@ static int check_volume(struct making *m, struct err *err)
 	return r < 0 ? err_prefix(err, "volume '%s'", m->volume_dir) : 0;
 }
 
-/* Into the volume's diary. */
-static void tell(struct making *m, const char *cause)
-{
-	const struct snapshot_info *info = &m->created->info;
-	const struct notification_snapshot n = {.snapshot_id = info->id,
-						.volume_id = info->volume_id,
-						.key_arn = info->key_arn,
-						.cause = cause,
-						.start = info->start_time,
-						.end = (int64_t)time(NULL)};
-	const struct event event = {.name = "snapshot",
-				    .result = cause ? "failed" : "succeeded",
-				    .reason = cause,
-				    .snapshot = &n};
-	int fd = open(m->volume_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct events *events = fd >= 0 ? events_new(fd, info->volume_id) : NULL;
-
-	if (events)
-		events_add(events, &event);
-	events_free(events);
-	if (fd >= 0)
-		(void)close(fd); /* only read */
-}
-
 static int make(struct making *m, struct err *err)
 {
 	struct snapshot_created *c = m->created;
@@ -296,7 +271,7 @@ static int make(struct making *m, struct err *err)
 			(void)err_prefix(err, "snapshot '%s'", c->dir);
 	}
 	if (m->begun)
-		tell(m, r < 0 ? err->msg : NULL);
+		snapshot_tell(m->volume_dir, &c->info, r < 0 ? err->msg : NULL);
 	if (r < 0 && m->begun) /* the first error is the one to tell */
 		(void)voldir_remove(m->volume, m->stage_name, &second);
 	return r;

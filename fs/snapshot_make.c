@@ -45,6 +45,32 @@ static int put_info(struct disk *stage, const char *name, const struct snapshot_
 	return voldir_put(stage, name, text, err);
 }
 
+int snapshot_put(struct disk *stage, const struct snapshot_info *info, struct err *err)
+{
+	return put_info(stage, SNAPSHOT_NAME, info, err);
+}
+
+/* Instead of the one that is there. */
+static int replace_info(struct disk *stage, const struct snapshot_info *info, struct err *err)
+{
+	int r = put_info(stage, NEW_NAME, info, err);
+
+	if (r == 0 && (r = stage->ops->rename(stage, NEW_NAME, SNAPSHOT_NAME)) < 0)
+		(void)err_set(err, -r, SNAPSHOT_NAME ": rename: %s", strerror(-r));
+	return r;
+}
+
+int snapshot_complete(struct disk *stage, struct snapshot_info *info, struct err *err)
+{
+	int r = snapshot_roots_digest(stage, info->roots, err);
+
+	if (r < 0)
+		return r;
+	info->completed = true;
+	info->completion_time = (int64_t)time(NULL);
+	return replace_info(stage, info, err);
+}
+
 int snapshot_begin(struct disk *volume, const struct snapshot_info *info, struct disk **ret_stage,
 		   struct err *err)
 {
@@ -56,7 +82,7 @@ int snapshot_begin(struct disk *volume, const struct snapshot_info *info, struct
 	r = voldir_make(volume, name, &stage, err);
 	if (r < 0)
 		return r;
-	r = put_info(stage, SNAPSHOT_NAME, info, err);
+	r = snapshot_put(stage, info, err);
 	if (r < 0) {
 		disk_free(stage);
 		return r;
@@ -130,16 +156,7 @@ int snapshot_fill(struct disk *volume, struct disk *stage, struct store *store,
 		r = fill_open(store, stage, info, taken, arg, ret_held_ms, err);
 	else if (r == 0)
 		r = fill_closed(volume, stage, info, err);
-	if (r == 0)
-		r = snapshot_roots_digest(stage, info->roots, err);
-	if (r < 0)
-		return r;
-	info->completed = true;
-	info->completion_time = (int64_t)time(NULL);
-	r = put_info(stage, NEW_NAME, info, err);
-	if (r == 0 && (r = stage->ops->rename(stage, NEW_NAME, SNAPSHOT_NAME)) < 0)
-		(void)err_set(err, -r, SNAPSHOT_NAME ": rename: %s", strerror(-r));
-	return r;
+	return r < 0 ? r : snapshot_complete(stage, info, err);
 }
 
 /* Copy the snapshot to another filesystem: pending there until all is there. */
@@ -157,7 +174,7 @@ static int copy_to(struct disk *stage, struct disk *to, const char *name,
 	if (r < 0)
 		return r;
 	pending.completed = false;
-	r = put_info(copy, SNAPSHOT_NAME, &pending, err);
+	r = snapshot_put(copy, &pending, err);
 	if (r == 0)
 		r = voldir_segments(stage, &ids, &count, err);
 	for (size_t i = 0; r == 0 && i < count; i++)
@@ -168,9 +185,7 @@ static int copy_to(struct disk *stage, struct disk *to, const char *name,
 			r = 0;
 	}
 	if (r == 0)
-		r = put_info(copy, NEW_NAME, info, err);
-	if (r == 0 && (r = copy->ops->rename(copy, NEW_NAME, SNAPSHOT_NAME)) < 0)
-		(void)err_set(err, -r, SNAPSHOT_NAME ": rename: %s", strerror(-r));
+		r = replace_info(copy, info, err);
 	if (r == 0 && ((r = copy->ops->sync_dir(copy, "segments")) < 0 ||
 		       (r = copy->ops->sync_dir(copy, ".")) < 0))
 		(void)err_set(err, -r, "'%s': fsync: %s", name, strerror(-r));

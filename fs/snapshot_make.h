@@ -25,6 +25,12 @@ bool snapshot_is_stage_name(const char *name);
 int snapshot_begin(struct disk *volume, const struct snapshot_info *info, struct disk **ret_stage,
 		   struct err *err);
 
+/* Put snapshot.json, as @info says, into a directory that has none yet. */
+int snapshot_put(struct disk *stage, const struct snapshot_info *info, struct err *err);
+
+/* All else is in @stage: complete *@info and the snapshot.json there. */
+int snapshot_complete(struct disk *stage, struct snapshot_info *info, struct err *err);
+
 /*
  * Fill it with all that the volume holds, and complete *@info. @store: the volume's, open; NULL, or
  * open for reading only: nobody changes it, and this needs no key. @taken (NULL: nobody) is called when the moment has passed;

@@ -32,6 +32,18 @@ bool voldir_is_partial(const char *name)
 	return len >= tail && strcmp(name + len - tail, VOLDIR_PARTIAL) == 0;
 }
 
+int voldir_sync(struct disk *disk, const char *name, struct err *err)
+{
+	struct disk_file *file;
+	int r = disk_open(disk, name, DISK_READ, &file, err);
+
+	if (r < 0)
+		return r;
+	r = disk->ops->sync(file);
+	disk_close(file);
+	return r < 0 ? err_set(err, -r, "%s: fsync: %s", name, strerror(-r)) : 0;
+}
+
 int voldir_put(struct disk *disk, const char *name, const char *text, struct err *err)
 {
 	struct disk_file *file;
@@ -250,6 +262,24 @@ int voldir_segments(struct disk *disk, uint32_t **ret_ids, size_t *ret_count, st
 	*ret_ids = list.ids;
 	*ret_count = list.count;
 	return 0;
+}
+
+int voldir_bytes(struct disk *disk, uint64_t *ret_bytes, struct err *err)
+{
+	AUTO(freep) uint32_t *ids = NULL;
+	size_t count = 0;
+	uint64_t bytes = 0;
+	int r = voldir_segments(disk, &ids, &count, err);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		char name[32];
+
+		segment_path(ids[i], name);
+		r = add_length(disk, name, &bytes, err);
+	}
+	if (r == 0)
+		*ret_bytes = bytes;
+	return r;
 }
 
 /* Unlink @name of @disk; what is not there is gone. */

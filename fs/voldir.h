@@ -56,6 +56,9 @@ int voldir_clear(struct disk *parent, const char *name, struct err *err);
 /* Make the file @name with this text, durably but for its name. */
 int voldir_put(struct disk *disk, const char *name, const char *text, struct err *err);
 
+/* Make a file durable but for its name. */
+int voldir_sync(struct disk *disk, const char *name, struct err *err);
+
 /* Copy a file, durably but for its name; runs of zeros become holes. -ENOENT: there is none. */
 int voldir_copy(struct disk *from, struct disk *to, const char *name, const struct voldir_job *job,
 		struct err *err);
@@ -69,5 +72,8 @@ int voldir_link(struct disk *from, struct disk *to, uint32_t id, bool may_copy,
 
 /* The ids of all segments there, sorted; the caller frees. */
 int voldir_segments(struct disk *disk, uint32_t **ret_ids, size_t *ret_count, struct err *err);
+
+/* The length of all segments there. */
+int voldir_bytes(struct disk *disk, uint64_t *ret_bytes, struct err *err);
 
 #endif

@@ -14,10 +14,11 @@
 #include "volume.h"
 #include "volume_seal.h"
 
-int volume_derive(const struct volume_header *from, const char *parent_snapshot,
+int volume_derive(const struct volume_header *from, const char *parent_snapshot, const char *prefix,
 		  struct volume_header **ret_header, struct err *err)
 {
 	AUTO(volume_header_freep) struct volume_header *h = calloc(1, sizeof(*h));
+	size_t bytes = 0;
 	int r;
 
 	if (!h)
@@ -27,13 +28,18 @@ int volume_derive(const struct volume_header *from, const char *parent_snapshot,
 	memset(h->geometry.volume_id, 0, sizeof(h->geometry.volume_id));
 	strcpy(h->parent_snapshot, parent_snapshot);
 	h->created = (int64_t)time(NULL);
-	r = id_new("vol-", h->geometry.volume_id, err);
+	r = id_new(prefix, h->geometry.volume_id, err);
 	if (r == 0)
 		r = volume_header_add_pair(h, VOLUME_ID_CONTEXT, h->geometry.volume_id, err);
 	for (size_t i = 0; r == 0 && i < from->pair_count; i++)
 		if (strcmp(from->pairs[i].name, VOLUME_ID_CONTEXT) != 0)
 			r = volume_header_add_pair(h, from->pairs[i].name, from->pairs[i].value,
 						   err);
+	for (size_t i = 0; r == 0 && i < h->pair_count; i++)
+		bytes += strlen(h->pairs[i].name) + strlen(h->pairs[i].value);
+	if (bytes > KMS_CONTEXT_MAX) /* the id of a snapshot is longer than a volume's */
+		r = err_set(err, EINVAL, "its encryption context would be longer than %d bytes",
+			    KMS_CONTEXT_MAX);
 	if (r < 0)
 		return r;
 	*ret_header = h;

@@ -1,4 +1,4 @@
-/* The header and the data key of a volume that begins as another's snapshot. All calls of KMS for that. */
+/* The header and the data key of a volume or snapshot that begins as another's snapshot. All calls of KMS for that. */
 #ifndef FS_VOLUME_DERIVE_H
 #define FS_VOLUME_DERIVE_H
 
@@ -10,10 +10,11 @@ struct secret;
 struct volume_header;
 
 /*
- * A header like @from, of a new volume: a new id, the encryption context bound to it, created now. Its key
- * is still missing, its lineage empty, its seal not set. The caller owns *@ret_header.
+ * A header like @from, of a new volume (@prefix "vol-") or of a copied snapshot ("snap-"): a new id, the
+ * encryption context bound to it, created now. Its key is still missing, its lineage empty, its seal not set.
+ * The caller owns *@ret_header.
  */
-int volume_derive(const struct volume_header *from, const char *parent_snapshot,
+int volume_derive(const struct volume_header *from, const char *parent_snapshot, const char *prefix,
 		  struct volume_header **ret_header, struct err *err);
 
 /* Is @key_id (any form that DescribeKey takes; NULL: yes) the key that wraps @from's data key? */

@@ -4,7 +4,7 @@
  * Members (an unknown one is ignored, and nothing reads it; a missing one is an error):
  *   format              "kmsvol-volume"
  *   format_version      1
- *   id                  "vol-" and 17 lower-case hex digits, as EBS has them
+ *   id                  "vol-" and 17 lower-case hex digits, as EBS has them; "snap-" in a copied snapshot
  *   size_bytes, block_size, segment_size, cipher    the geometry of the store
  *   key_arn             the KMS key that wraps the data key
  *   encryption_context  object of strings; "aws:ebs:id" is always there and equals id

@@ -40,18 +40,16 @@ static int parse_format(const struct kms_json *obj, struct err *err)
 	return 0;
 }
 
-static int parse_id(const struct kms_json *obj, struct volume_header *h, struct err *err)
+/* A volume's id, or a copied snapshot's. */
+static int parse_id(const struct kms_json *obj, const char *name, const char **ret_id,
+		    struct err *err)
 {
-	const char *id;
-	int r = kms_json_str(obj, "id", &id, err);
+	int r = kms_json_str(obj, name, ret_id, err);
 
-	if (r < 0)
-		return r;
-	if (!id_is(id, "vol-"))
-		return err_set(err, EUCLEAN, "member 'id' is not 'vol-' and %d hex digits",
-			       ID_LEN_DIGITS);
-	strcpy(h->geometry.volume_id, id); /* its length is known now */
-	return 0;
+	if (r == 0 && !id_is(*ret_id, "vol-") && !id_is(*ret_id, "snap-"))
+		r = err_set(err, EUCLEAN, "member '%s' is not 'vol-' or 'snap-' and %d hex digits",
+			    name, ID_LEN_DIGITS);
+	return r;
 }
 
 static int parse_geometry(const struct kms_json *obj, struct volume_header *h, struct err *err)
@@ -186,12 +184,9 @@ static int parse_origin_of(const struct kms_json *obj, struct volume_header *h, 
 
 	if (kms_json_type(obj) != KMS_JSON_OBJECT)
 		return err_set(err, EUCLEAN, "an element is not an object");
-	if ((r = kms_json_str(obj, "volume_id", &id, err)) < 0 ||
+	if ((r = parse_id(obj, "volume_id", &id, err)) < 0 ||
 	    (r = kms_json_u64(obj, "below", &below, err)) < 0)
 		return r;
-	if (!id_is(id, "vol-"))
-		return err_set(err, EUCLEAN, "member 'volume_id' is not 'vol-' and %d hex digits",
-			       ID_LEN_DIGITS);
 	if (below <= before || below >= UINT32_MAX)
 		return err_set(err, EUCLEAN, "member 'below' is %" PRIu64 ", not above %" PRIu32,
 			       below, before);
@@ -235,15 +230,18 @@ int volume_header_parse(const char *text, size_t len, struct volume_header **ret
 {
 	AUTO(volume_header_freep) struct volume_header *h = calloc(1, sizeof(*h));
 	AUTO(kms_json_freep) struct kms_json *obj = NULL;
+	const char *id;
 	int r;
 
 	if (!h)
 		return err_set(err, ENOMEM, "out of memory");
 	if ((r = kms_json_parse(text, len, &obj, err)) < 0 || (r = parse_format(obj, err)) < 0 ||
-	    (r = parse_id(obj, h, err)) < 0 || (r = parse_geometry(obj, h, err)) < 0 ||
-	    (r = parse_key(obj, h, err)) < 0 || (r = parse_context(obj, h, err)) < 0 ||
-	    (r = parse_origin(obj, h, err)) < 0 || (r = parse_lineage(obj, h, err)) < 0 ||
-	    (r = parse_mac(obj, h, err)) < 0)
+	    (r = parse_id(obj, "id", &id, err)) < 0)
+		return r;
+	strcpy(h->geometry.volume_id, id); /* its length is known now */
+	if ((r = parse_geometry(obj, h, err)) < 0 || (r = parse_key(obj, h, err)) < 0 ||
+	    (r = parse_context(obj, h, err)) < 0 || (r = parse_origin(obj, h, err)) < 0 ||
+	    (r = parse_lineage(obj, h, err)) < 0 || (r = parse_mac(obj, h, err)) < 0)
 		return r;
 	*ret_header = h;
 	h = NULL;

@@ -99,12 +99,13 @@ static int run(const char *first, const char *second, const struct kms_config *c
 	r = snapshot_hold(first, &a, err);
 	if (r == 0)
 		r = snapshot_hold(second, &b, err);
-	if (r == 0 && strcmp(a->info.volume_id, b->info.volume_id) != 0)
+	if (r == 0 && strcmp(a->header->geometry.volume_id, b->header->geometry.volume_id) != 0)
 		r = err_set(err, EINVAL,
 			    "diff: '%s' is of volume '%s', '%s' of '%s': snapshots of different "
-			    "volumes have no changed blocks (ValidationException, "
+			    "volumes%s have no changed blocks (ValidationException, "
 			    "UNRELATED_SNAPSHOTS)",
-			    first, a->info.volume_id, second, b->info.volume_id);
+			    first, a->info.volume_id, second, b->info.volume_id,
+			    *a->info.source_id || *b->info.source_id ? ", and copies," : "");
 	snapshot_close(b);
 	snapshot_close(a);
 	a = b = NULL;

@@ -15,8 +15,6 @@
 #include "kmsvol_snapshot.h"
 #include "secret.h"
 #include "snapshot_create.h"
-#include "units.h"
-#include "utc.h"
 #include "voldir.h"
 
 static const char help[] =
@@ -50,25 +48,11 @@ static const char *notice(const struct snapshot_created *c)
 
 static int show(const struct snapshot_created *c, bool json)
 {
-	struct kms_json *obj = kms_json_new_object();
-	char size[UNITS_TEXT_MAX], time[UTC_LEN] = "";
+	struct kms_json *obj = snapshot_as_json(&c->info, c->dir, json);
 	const char *words = notice(c);
 
-	units_format_size(c->info.size_bytes, size);
-	(void)utc_format(c->info.start_time, time); /* our own clock's */
-	if (!obj ||
-	    (kms_json_set_str(obj, "snapshot_id", c->info.id) |
-	     kms_json_set_str(obj, "snapshot_dir", c->dir) |
-	     kms_json_set_str(obj, "volume_id", c->info.volume_id) |
-	     (json ? kms_json_set_u64(obj, "size_bytes", c->info.size_bytes)
-		   : kms_json_set_str(obj, "size", size)) |
-	     kms_json_set_str(obj, "state", "completed") |
-	     kms_json_set_str(obj, "start_time", time) |
-	     kms_json_set_str(obj, "description", c->info.description) |
-	     kms_json_set_str(obj, "key_arn", c->info.key_arn) |
-	     kms_json_set_str(obj, "consistency", snapshot_consistency_name(c->info.consistency)) |
-	     kms_json_set_u64(obj, "writes_held_ms", c->held_ms) |
-	     (words ? kms_json_set_str(obj, "notice", words) : 0)) < 0)
+	if (obj && (kms_json_set_u64(obj, "writes_held_ms", c->held_ms) |
+		    (words ? kms_json_set_str(obj, "notice", words) : 0)) < 0)
 		kms_json_freep(&obj);
 	return cmd_print(obj, json);
 }

@@ -42,6 +42,8 @@ static int put_entry(struct kms_json *list, const struct snapshot_entry *e)
 	r = kms_json_set_str(obj, "snapshot_id", e->info.id) |
 	    kms_json_set_str(obj, "snapshot_dir", e->dir) |
 	    kms_json_set_str(obj, "volume_id", e->info.volume_id) |
+	    (*e->info.source_id ? kms_json_set_str(obj, "source_snapshot_id", e->info.source_id)
+				: 0) |
 	    kms_json_set_u64(obj, "size_bytes", e->info.size_bytes) |
 	    kms_json_set_u64(obj, "own_bytes", e->own_bytes) |
 	    kms_json_set_str(obj, "key_arn", e->info.key_arn) |

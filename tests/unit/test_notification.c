@@ -1,4 +1,4 @@
-/* The event of a failed attachment, in the form of the EC2 user guide. */
+/* The events of a failed attachment and of copied snapshots, in the form of the EC2 user guide. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,6 +40,49 @@ static void it_is_what_eventbridge_delivers(void **state)
 	kms_json_free(v);
 }
 
+static char *copy_event(const char *cause)
+{
+	const struct notification_snapshot n = {.snapshot_id = "snap-01234567012345678",
+						.volume_id = "vol-01234567012345678",
+						.source_id = "snap-87654321076543210",
+						.key_arn = KEY,
+						.cause = cause,
+						.start = 1767225600,
+						.end = 1767225601};
+	struct kms_json *v = notification_snapshot(&n);
+	char *text;
+
+	assert_non_null(v);
+	assert_int_equal(kms_json_set_str(v, "id", "-"), 0);
+	text = kms_json_text(v);
+	kms_json_free(v);
+	return text;
+}
+
+#define COPY_HEAD                                                                                  \
+	"{\"version\":\"0\",\"id\":\"-\",\"detail-type\":\"EBS Snapshot Notification\","           \
+	"\"source\":\"aws.ec2\",\"account\":\"111122223333\",\"time\":\"2026-01-01T00:00:01Z\","   \
+	"\"region\":\"sa-east-1\",\"resources\":[\"arn:aws:ec2::sa-east-1:snapshot/"               \
+	"snap-01234567012345678\"],\"detail\":{\"event\":\"copySnapshot\","
+#define COPY_TAIL                                                                                  \
+	"\"request-id\":\"\",\"snapshot_id\":\"arn:aws:ec2::sa-east-1:snapshot/"                   \
+	"snap-01234567012345678\",\"source\":\"arn:aws:ec2::sa-east-1:snapshot/"                   \
+	"snap-87654321076543210\",\"startTime\":\"2026-01-01T00:00:00Z\","                         \
+	"\"endTime\":\"2026-01-01T00:00:01Z\""
+
+static void a_copy_is_told_as_one(void **state)
+{
+	char *good = copy_event(NULL), *bad = copy_event("no room");
+
+	(void)state;
+	assert_string_equal(good, COPY_HEAD "\"result\":\"succeeded\",\"cause\":\"\"," COPY_TAIL
+					    ",\"incremental\":\"false\"}}");
+	assert_string_equal(bad, COPY_HEAD "\"result\":\"failed\",\"cause\":\"no room\"," COPY_TAIL
+					   "}}");
+	free(good);
+	free(bad);
+}
+
 static void without_an_arn_there_is_none(void **state)
 {
 	static const char *const bad[] = {"", "alias/db", "arn:aws:iam::111122223333:root"};
@@ -56,6 +99,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_what_eventbridge_delivers),
+		cmocka_unit_test(a_copy_is_told_as_one),
 		cmocka_unit_test(without_an_arn_there_is_none),
 	};
 

@@ -75,6 +75,8 @@ static void what_makes_no_sense_is_refused(void **state)
 		{"snapshot_id", "\"snap-1\"", EUCLEAN, "member 'snapshot_id' is not 'snap-'"},
 		{"volume_id", "\"snap-0123456789abcdef0\"", EUCLEAN,
 		 "member 'volume_id' is not 'vol-'"},
+		{"source_snapshot_id", "\"vol-0123456789abcdef0\"", EUCLEAN,
+		 "member 'source_snapshot_id' is not 'snap-'"},
 		{"size_bytes", "\"1\"", EUCLEAN, "member 'size_bytes' is of type string"},
 		{"size_bytes", "-1", EUCLEAN, "member 'size_bytes'"},
 		{"key_arn", "1", EUCLEAN, "member 'key_arn' is of type integer"},

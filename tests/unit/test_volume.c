@@ -271,7 +271,7 @@ static const struct bad bads[] = {
 	{"format_version", "-1", EUCLEAN, "member 'format_version' is negative"},
 	{"format_version", "2", ENOTSUP, "written by a newer kmsvol (format 2), this one reads 1"},
 	{"id", NULL, EUCLEAN, "member 'id' is missing"},
-	{"id", "\"vol-1\"", EUCLEAN, "member 'id' is not 'vol-' and 17 hex digits"},
+	{"id", "\"vol-1\"", EUCLEAN, "member 'id' is not 'vol-' or 'snap-' and 17 hex digits"},
 	{"id", "\"vol-0123456789ABCDEF0\"", EUCLEAN, "member 'id' is not"},
 	{"id", "\"../0123456789abcdef0\"", EUCLEAN, "member 'id' is not"},
 	{"id", "\"vol-0123456789abcdef0\\u0000\"", EUCLEAN, "member 'id' has a NUL"},
