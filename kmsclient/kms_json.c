@@ -17,6 +17,7 @@
 #include "secret.h"
 
 /* Room the parser's string buffer has from the start, so that no secret is left in an old copy. */
+#define TEXT_BYTES    8192 /* more than any text with a secret has */
 #define SCRATCH_BYTES 16384
 
 static struct json_object *in(const struct kms_json *v)
@@ -464,18 +465,28 @@ void kms_json_del(struct kms_json *obj, const char *name)
 	json_object_object_del(in(obj), name);
 }
 
+/* No text, but room for it: else json-c's buffer grows by copies, and nobody wipes the old ones. */
+static int make_room(struct json_object *o __attribute__((unused)), struct printbuf *pb,
+		     int level __attribute__((unused)), int flags __attribute__((unused)))
+{
+	return printbuf_memset(pb, 0, ' ', TEXT_BYTES);
+}
+
 static char *to_text(const struct kms_json *value, int flags)
 {
-	size_t len = 0;
-	const char *text = json_object_to_json_string_length(
-		in(value), flags | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-	char *copy = text ? malloc(len + 1) : NULL;
+	const char *text;
+	char *copy;
 
-	if (!copy)
-		return NULL;
-	memcpy(copy, text, len + 1);
-	if (value) /* json-c keeps it with the value; that of null is not ours to write to */
-		OPENSSL_cleanse((char *)(uintptr_t)text, len);
+	if (json_object_is_type(in(value), json_type_object)) {
+		json_object_set_serializer(in(value), make_room, NULL, NULL);
+		(void)json_object_to_json_string(in(value));		 /* else it grows later */
+		json_object_set_serializer(in(value), NULL, NULL, NULL); /* json-c's own again */
+	}
+	text = json_object_to_json_string_ext(in(value), flags | JSON_C_TO_STRING_NOSLASHESCAPE);
+	copy = text ? strdup(text) : NULL;
+	if (copy &&
+	    value) /* json-c keeps it with the value; that of null is not ours to write to */
+		OPENSSL_cleanse((char *)(uintptr_t)text, strlen(copy));
 	return copy;
 }
 
