@@ -164,56 +164,7 @@ static int find_list(struct grants *grants, const struct store_grant_query *quer
 	return 0;
 }
 
-static int visit(struct grants *grants, const struct store_grant_query *query,
-		 int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err)
-{
-	AUTO(cached_putp) struct list *list = NULL;
-	int r = find_list(grants, query, &list, err);
-
-	for (size_t i = 0; r == 0 && i < list->count; i++)
-		r = fn(list->grants[i], arg);
-	return r;
-}
-
-/* A grantee with many grants: those without a constraint, and those filed under each pair. */
-static int visit_slots(struct grants *grants, struct store_grant_query *query,
-		       const struct policy_pair *pairs, size_t pair_count,
-		       int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err)
-{
-	int r;
-
-	query->filter = STORE_GRANTS_OF_SLOT;
-	query->slot = GRANT_SLOT_FREE;
-	r = visit(grants, query, fn, arg, err);
-	for (size_t i = 0; i < pair_count && r == 0; i++) {
-		query->slot = grant_slot_of_pair(&pairs[i]);
-		r = visit(grants, query, fn, arg, err);
-	}
-	return r;
-}
-
-/* Under which slot the list of those with an operation lies: even, as no slot of a pair is. */
-static int64_t slot_of_operation(uint32_t operation)
-{
-	return 2 * GRANT_SLOT_FREE + 2 * (int64_t)operation;
-}
-
-/* Operations whose constraint is not asked: any grant that has the bit will do. */
-static int visit_operation(struct grants *grants, struct store_grant_query *query,
-			   int (*fn)(struct grant *grant, void *arg), void *arg, struct err *err)
-{
-	query->filter = STORE_GRANTS_OF_OPERATION;
-	query->slot = slot_of_operation(query->operations);
-	query->page.limit = LIST_MAX;
-	return visit(grants, query, fn, arg, err);
-}
-
-static bool without_constraint(uint32_t operation)
-{
-	return operation == policy_grant_operation("DescribeKey") ||
-	       operation == policy_grant_operation("RetireGrant");
-}
-
+/* Whom each grant is for, and what makes it count. */
 struct visitor {
 	struct lag *lag;
 	const struct grant_tokens *tokens;
@@ -232,11 +183,59 @@ static int visit_counting(struct grant *grant, void *arg)
 	return counts ? v->fn(grant, v->arg) : 0;
 }
 
+static int visit(struct grants *grants, const struct store_grant_query *query, struct visitor *v,
+		 struct err *err)
+{
+	AUTO(cached_putp) struct list *list = NULL;
+	int r = find_list(grants, query, &list, err);
+
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		r = visit_counting(list->grants[i], v);
+	return r;
+}
+
+/* A grantee with many grants: those without a constraint, and those filed under each pair. */
+static int visit_slots(struct grants *grants, struct store_grant_query *query,
+		       const struct policy_pair *pairs, size_t pair_count, struct visitor *v,
+		       struct err *err)
+{
+	int r;
+
+	query->filter = STORE_GRANTS_OF_SLOT;
+	query->slot = GRANT_SLOT_FREE;
+	r = visit(grants, query, v, err);
+	for (size_t i = 0; i < pair_count && r == 0; i++) {
+		query->slot = grant_slot_of_pair(&pairs[i]);
+		r = visit(grants, query, v, err);
+	}
+	return r;
+}
+
+/* Under which slot the list of those with an operation lies: even, as no slot of a pair is. */
+static int64_t slot_of_operation(uint32_t operation)
+{
+	return 2 * GRANT_SLOT_FREE + 2 * (int64_t)operation;
+}
+
+/* Operations whose constraint is not asked: any grant that has the bit will do. */
+static int visit_operation(struct grants *grants, struct store_grant_query *query,
+			   struct visitor *v, struct err *err)
+{
+	query->filter = STORE_GRANTS_OF_OPERATION;
+	query->slot = slot_of_operation(query->operations);
+	query->page.limit = LIST_MAX;
+	return visit(grants, query, v, err);
+}
+
+static bool without_constraint(uint32_t operation)
+{
+	return operation == policy_grant_operation("DescribeKey") ||
+	       operation == policy_grant_operation("RetireGrant");
+}
+
 static int each_there(struct grants *grants, const struct key *key, const char *grantee,
 		      const struct grant_request *request, struct visitor *v, struct err *err)
 {
-	int (*fn)(struct grant * grant, void *arg) = visit_counting;
-	void *arg = v;
 	struct store_grant_query query = {
 		.filter = STORE_GRANTS_OF_GRANTEE,
 		.place = {key->account, key->region},
@@ -250,14 +249,14 @@ static int each_there(struct grants *grants, const struct key *key, const char *
 	int r = find_list(grants, &query, &list, err);
 
 	for (size_t i = 0; r == 0 && i < list->count; i++)
-		r = fn(list->grants[i], arg);
+		r = visit_counting(list->grants[i], v);
 	if (r != 0 || !list->more)
 		return r;
 	if (child)
-		return visit_slots(grants, &query, child->pairs, child->pair_count, fn, arg, err);
+		return visit_slots(grants, &query, child->pairs, child->pair_count, v, err);
 	if (without_constraint(request->operation))
-		return visit_operation(grants, &query, fn, arg, err);
-	return visit_slots(grants, &query, request->pairs, request->pair_count, fn, arg, err);
+		return visit_operation(grants, &query, v, err);
+	return visit_slots(grants, &query, request->pairs, request->pair_count, v, err);
 }
 
 int grants_each(struct grants *grants, const struct key *key, const char *grantee,

@@ -15,6 +15,8 @@
 #define INTERNAL "AWS Internal"
 
 struct subject {
+	const char *event; /* its name */
+	int64_t now_ms;
 	const char *account, *region;
 	char arn[KEYREF_ARN_MAX];
 };
@@ -52,15 +54,14 @@ static struct kms_json *resources(const struct subject *s)
 }
 
 /* Takes @response and @details (NULL: none) over. */
-static int write_record(struct audit *audit, const struct subject *s, const char *name,
-			int64_t now_ms, struct kms_json *response, struct kms_json *details,
-			struct err *err)
+static int write_record(struct audit *audit, const struct subject *s, struct kms_json *response,
+			struct kms_json *details, struct err *err)
 {
 	AUTO(kms_json_freep) struct kms_json *rec = kms_json_new_object();
 	char id[IDS_UUID_LEN + 1], when[AUDIT_TIME_MAX];
 	int r = ids_uuid(id, err);
 
-	r = r ? r : audit_time(now_ms, when);
+	r = r ? r : audit_time(s->now_ms, when);
 	if (r < 0 || !rec) {
 		kms_json_free(response);
 		kms_json_free(details);
@@ -70,7 +71,7 @@ static int write_record(struct audit *audit, const struct subject *s, const char
 	    kms_json_set(rec, "userIdentity", identity(s)) |
 	    kms_json_set_str(rec, "eventTime", when) |
 	    kms_json_set_str(rec, "eventSource", "kms.amazonaws.com") |
-	    kms_json_set_str(rec, "eventName", name) |
+	    kms_json_set_str(rec, "eventName", s->event) |
 	    kms_json_set_str(rec, "awsRegion", s->region) |
 	    kms_json_set_str(rec, "sourceIPAddress", INTERNAL) |
 	    kms_json_set_str(rec, "userAgent", INTERNAL) |
@@ -92,7 +93,7 @@ static void rotated(void *arg, const struct key *before, const struct key *after
 		    int64_t now_ms)
 {
 	struct kms_json *d = kms_json_new_object();
-	struct subject s = {.account = after->account, .region = after->region};
+	struct subject s = {"RotateKey", now_ms, after->account, after->region, ""};
 	struct err err = {0};
 	int r = -ENOMEM;
 
@@ -106,7 +107,7 @@ static void rotated(void *arg, const struct key *before, const struct key *after
 	if (r)
 		kms_json_free(d);
 	else
-		r = write_record(arg, &s, "RotateKey", now_ms, NULL, d, &err);
+		r = write_record(arg, &s, NULL, d, &err);
 	if (r)
 		(void)fprintf(stderr, "kmsd: RotateKey of '%s' is not in the audit trail: %s\n",
 			      s.arn, err.msg); /* the last resort */
@@ -115,7 +116,7 @@ static void rotated(void *arg, const struct key *before, const struct key *after
 static void deleted(void *arg, const struct keyref_place *place, const char *key_id, int64_t now_ms)
 {
 	struct kms_json *response = kms_json_new_object();
-	struct subject s = {.account = place->account, .region = place->region};
+	struct subject s = {"DeleteKey", now_ms, place->account, place->region, ""};
 	struct err err = {0};
 	int r = -ENOMEM;
 
@@ -125,7 +126,7 @@ static void deleted(void *arg, const struct keyref_place *place, const char *key
 	if (r)
 		kms_json_free(response);
 	else
-		r = write_record(arg, &s, "DeleteKey", now_ms, response, NULL, &err);
+		r = write_record(arg, &s, response, NULL, &err);
 	if (r)
 		(void)fprintf(stderr, "kmsd: DeleteKey of '%s' is not in the audit trail: %s\n",
 			      s.arn, err.msg); /* the last resort */

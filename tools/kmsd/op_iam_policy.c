@@ -298,6 +298,6 @@ int op_iam_list_policies(struct call *call, struct err *err)
 		return r;
 	if (!scope || strcmp(scope, "AWS") != 0) /* AWS's own are not there */
 		r = store_iam_each_policy(call->kmsd->store, call->place.account,
-					  marker ? marker : "", SIZE_MAX, list_one, &page, err);
+					  marker ? marker : "", list_one, &page, err);
 	return iam_page_end(&page, "Policies", r, err);
 }

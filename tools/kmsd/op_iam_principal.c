@@ -201,7 +201,7 @@ int op_iam_list(struct call *call, struct err *err)
 	if (r < 0)
 		return r;
 	r = store_iam_each(call->kmsd->store, call->place.account, iam_kind_of(call),
-			   marker ? marker : "", SIZE_MAX, list_one, &page, err);
+			   marker ? marker : "", list_one, &page, err);
 	return iam_page_end(&page, iam_kind_of(call) == IAM_ROLE ? "Roles" : "Users", r, err);
 }
 

@@ -188,6 +188,7 @@ int op_list_keys(struct call *call, struct err *err)
 	const char *marker = call_text(call, "Marker");
 	struct listing l = {.call = call, .limit = (size_t)call_number(call, "Limit", 100)};
 	uint8_t uuid[16];
+	struct store_page page;
 	int r = call_authorize(call, "ListKeys", NULL, err);
 
 	if (r < 0)
@@ -195,8 +196,8 @@ int op_list_keys(struct call *call, struct err *err)
 	if (marker && ids_uuid_parse(marker, uuid) < 0)
 		return fault_set(err, FAULT_INVALID_MARKER, "Invalid marker");
 	l.keys = kms_json_new_array();
-	r = l.keys ? store_each_key(call->kmsd->store, &call->place, marker ? marker : "",
-				    l.limit + 1, list_key, &l, err)
+	page = (struct store_page){.after = marker ? marker : "", .limit = l.limit + 1};
+	r = l.keys ? store_each_key(call->kmsd->store, &call->place, &page, list_key, &l, err)
 		   : err_set(err, ENOMEM, "list of keys");
 	if (r < 0) {
 		kms_json_free(l.keys);

@@ -138,13 +138,19 @@ int store_load_policy(struct store *store, const struct key *key, char **ret_pol
 int store_set_policy(struct store *store, const struct key *key, const char *policy,
 		     const char *ids, struct err *err);
 
+struct store_page {
+	const char *after;    /* text of the last one seen; "" for the first page */
+	int64_t after_number; /* the same, where they are numbered */
+	size_t limit;
+};
+
 /*
- * Call @fn with up to @limit key ids behind @after ("" for the first), in order. Returns how many;
- * one more than it will use tells a caller that there are more.
+ * Call @fn with the key ids of @page, in order. Returns how many; one more than it will use tells a
+ * caller that there are more.
  */
-int store_each_key(struct store *store, const struct keyref_place *place, const char *after,
-		   size_t limit, int (*fn)(const char *key_id, void *arg), void *arg,
-		   struct err *err);
+int store_each_key(struct store *store, const struct keyref_place *place,
+		   const struct store_page *page, int (*fn)(const char *key_id, void *arg),
+		   void *arg, struct err *err);
 
 int store_set_description(struct store *store, const struct key *key, const char *description,
 			  struct err *err);
@@ -179,12 +185,6 @@ int store_each_rotation_due(struct store *store, int64_t due_ms, int64_t begun_m
 /* How often the key was rotated so. */
 int store_count_rotations(struct store *store, const struct key *key, const char *how,
 			  struct err *err);
-
-struct store_page {
-	const char *after;    /* text of the last one seen; "" for the first page */
-	int64_t after_number; /* the same, where they are numbered */
-	size_t limit;
-};
 
 /* As store_each_key(), in order of number. */
 int store_each_material(struct store *store, const struct key *key, const struct store_page *page,

@@ -52,7 +52,7 @@ static const char *const statements[IAM_STATEMENT_COUNT] = {
 			       " WHERE account = ?1 AND kind = ?2 AND name = ?3",
 	[IAM_PRINCIPAL_DELETE] = "DELETE FROM iam_principals WHERE id = ?1",
 	[IAM_PRINCIPAL_LIST] = "SELECT id FROM iam_principals WHERE account = ?1 AND kind = ?2"
-			       " AND name > ?3 ORDER BY name LIMIT ?4",
+			       " AND name > ?3 ORDER BY name",
 	[IAM_PRINCIPAL_SET_TRUST] = "UPDATE iam_principals SET trust = ?2, trust_ids = ?3"
 				    " WHERE id = ?1",
 	[IAM_PRINCIPAL_SET_BOUNDARY] = "UPDATE iam_principals SET boundary_arn = ?2 WHERE id = ?1",
@@ -77,7 +77,7 @@ static const char *const statements[IAM_STATEMENT_COUNT] = {
 			    " FROM iam_policies WHERE arn = ?1",
 	[IAM_POLICY_DELETE] = "DELETE FROM iam_policies WHERE arn = ?1",
 	[IAM_POLICY_LIST] = "SELECT arn FROM iam_policies WHERE account = ?1 AND name > ?2"
-			    " ORDER BY name LIMIT ?3",
+			    " ORDER BY name",
 	[IAM_VERSION_INSERT] = "INSERT INTO iam_policy_versions VALUES (?1, ?2, ?3, ?4)",
 	[IAM_VERSION_LIST] = "SELECT v.version, v.text, v.created_ms, v.version = p.default_version"
 			     " FROM iam_policy_versions v JOIN iam_policies p ON p.arn = v.arn"

@@ -139,9 +139,9 @@ int store_iam_set_boundary(struct store *store, const struct iam_principal *prin
 int store_iam_set_tag(struct store *store, const struct iam_principal *principal, const char *key,
 		      const char *value, struct err *err);
 
-/* Call @fn with ids in order of name, from behind @after (""). Stops at @limit or a negative. */
+/* Call @fn with ids in order of name, from behind @after (""). Stops at a negative. */
 int store_iam_each(struct store *store, const char *account, enum iam_kind kind, const char *after,
-		   size_t limit, int (*fn)(const char *id, void *arg), void *arg, struct err *err);
+		   int (*fn)(const char *id, void *arg), void *arg, struct err *err);
 
 /* --- policies --- */
 
@@ -184,7 +184,7 @@ int store_iam_delete_version(struct store *store, const char *arn, int64_t numbe
 int store_iam_each_version(struct store *store, const char *arn,
 			   int (*fn)(const struct iam_version *version, void *arg), void *arg,
 			   struct err *err);
-int store_iam_each_policy(struct store *store, const char *account, const char *after, size_t limit,
+int store_iam_each_policy(struct store *store, const char *account, const char *after,
 			  int (*fn)(const char *arn, void *arg), void *arg, struct err *err);
 
 /* -ENOENT: no such policy. Attaching twice is no error. */

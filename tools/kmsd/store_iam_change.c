@@ -155,15 +155,14 @@ static int each(struct sql *sql, struct sqlite3_stmt *stmt, int (*fn)(const char
 }
 
 int store_iam_each(struct store *store, const char *account, enum iam_kind kind, const char *after,
-		   size_t limit, int (*fn)(const char *id, void *arg), void *arg, struct err *err)
+		   int (*fn)(const char *id, void *arg), void *arg, struct err *err)
 {
 	struct sql *sql = store->iam->sql;
 	struct sqlite3_stmt *stmt;
 	int r;
 
 	sql_lock(sql);
-	r = sql_start(sql, IAM_PRINCIPAL_LIST, &stmt, err, "titi", account, (int64_t)kind, after,
-		      (int64_t)limit);
+	r = sql_start(sql, IAM_PRINCIPAL_LIST, &stmt, err, "tit", account, (int64_t)kind, after);
 	if (r < 0) {
 		sql_unlock(sql);
 		return r;
@@ -171,7 +170,7 @@ int store_iam_each(struct store *store, const char *account, enum iam_kind kind,
 	return each(sql, stmt, fn, arg, err);
 }
 
-int store_iam_each_policy(struct store *store, const char *account, const char *after, size_t limit,
+int store_iam_each_policy(struct store *store, const char *account, const char *after,
 			  int (*fn)(const char *arn, void *arg), void *arg, struct err *err)
 {
 	struct sql *sql = store->iam->sql;
@@ -179,7 +178,7 @@ int store_iam_each_policy(struct store *store, const char *account, const char *
 	int r;
 
 	sql_lock(sql);
-	r = sql_start(sql, IAM_POLICY_LIST, &stmt, err, "tti", account, after, (int64_t)limit);
+	r = sql_start(sql, IAM_POLICY_LIST, &stmt, err, "tt", account, after);
 	if (r < 0) {
 		sql_unlock(sql);
 		return r;

@@ -370,16 +370,16 @@ int store_set_description(struct store *store, const struct key *key, const char
 	return r < 0 ? r : 0;
 }
 
-int store_each_key(struct store *store, const struct keyref_place *place, const char *after,
-		   size_t limit, int (*fn)(const char *key_id, void *arg), void *arg,
-		   struct err *err)
+int store_each_key(struct store *store, const struct keyref_place *place,
+		   const struct store_page *page, int (*fn)(const char *key_id, void *arg),
+		   void *arg, struct err *err)
 {
 	struct sqlite3_stmt *stmt;
 	int r, count = 0;
 
 	sql_lock(store->reader);
 	r = sql_start(store->reader, STMT_KEY_LIST, &stmt, err, "ttti", place->account,
-		      place->region, after, (int64_t)limit);
+		      place->region, page->after, (int64_t)page->limit);
 	while (r >= 0 && (r = sql_row(store->reader, stmt, err)) > 0) {
 		count++;
 		r = fn(sql_text(stmt, 0), arg);
