@@ -16,9 +16,9 @@
 #include "err.h"
 #include "secret.h"
 
-/* Room the parser's string buffer has from the start, so that no secret is left in an old copy. */
-#define TEXT_BYTES    8192 /* more than any text with a secret has */
-#define SCRATCH_BYTES 16384
+/* Room that json-c's buffers have from the start, so that no secret is left in an old copy. */
+#define SCRATCH_BYTES 16384 /* the parser's */
+#define TEXT_BYTES    8192  /* a text's; more than any with a secret has */
 
 static struct json_object *in(const struct kms_json *v)
 {
@@ -465,7 +465,6 @@ void kms_json_del(struct kms_json *obj, const char *name)
 	json_object_object_del(in(obj), name);
 }
 
-/* No text, but room for it: else json-c's buffer grows by copies, and nobody wipes the old ones. */
 static int make_room(struct json_object *o __attribute__((unused)), struct printbuf *pb,
 		     int level __attribute__((unused)), int flags __attribute__((unused)))
 {
