@@ -432,6 +432,8 @@ enum http_want http_conn_run(struct http_conn *c, const struct http_site *site, 
 	bool dry = false;
 	int steps = 0;
 
+	/* With the store at the end: what the thread before wrote is seen, whatever epoll promises. */
+	(void)atomic_load(&c->watch.sends);
 	if (c->watch.delay_ms > 0) { /* it is over */
 		c->watch.delay_ms = 0;
 		set_deadline(c, site->timeout_ms);
