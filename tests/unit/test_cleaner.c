@@ -10,135 +10,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "err.h"
-#include "history.h"
-#include "memdisk.h"
-#include "secret.h"
-#include "store.h"
-
-#define BS   4096u
-#define MIB  (1u << 20)
-#define SIZE (6 * MIB)
-
-static const struct store_geometry geometry = {.size_bytes = SIZE,
-					       .block_size = BS,
-					       .cipher = BLOCKCRYPT_AES_256_GCM,
-					       .segment_size = 4 * MIB,
-					       .volume_id = "vol-cleaner"};
-
-struct fixture {
-	struct secret *key;
-	struct memdisk *disk;
-	struct store *store;
-	struct history *history;
-	uint8_t *bytes;
-};
-
-static void must(int r, const struct err *err)
-{
-	if (r < 0)
-		fail_msg("%s (%d)", err->msg, r);
-}
-
-static void open_store(struct fixture *f)
-{
-	struct err err;
-
-	must(store_open_on(memdisk_disk(f->disk), &geometry, f->key, false, &f->store, &err), &err);
-}
-
-static void fixture_begin(struct fixture *f, uint64_t seed)
-{
-	struct err err;
-
-	f->key = history_key();
-	f->disk = memdisk_new();
-	f->history = history_new(SIZE, BS, seed);
-	f->bytes = malloc(SIZE);
-	must(store_create_on(memdisk_disk(f->disk), &geometry, f->key, &err), &err);
-	open_store(f);
-}
-
-static void fixture_end(struct fixture *f)
-{
-	struct err err;
-
-	(void)store_close(f->store, &err); /* the disk may be in any state */
-	memdisk_free(f->disk);
-	history_free(f->history);
-	secret_free(f->key);
-	free(f->bytes);
-}
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	fixture_begin(f, history_seed());
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	fixture_end(*state);
-	free(*state);
-	return 0;
-}
-
-/* The process ends here; its store is opened on what @after has. */
-static void go_on_with(struct fixture *f, struct memdisk *after)
-{
-	struct err err;
-
-	memdisk_power_off_at(f->disk, 0);
-	(void)store_close(f->store, &err); /* there is no power */
-	memdisk_free(f->disk);
-	f->disk = after;
-	open_store(f);
-}
-
-static void check_all(struct fixture *f, const char *when)
-{
-	struct err err;
-
-	must(history_read_all(f->history, f->store, f->bytes, &err), &err);
-	if (!history_is_last(f->history, 0, f->bytes, SIZE))
-		fail_msg("%s: the volume is not what was written", when);
-}
-
-/* Fill the volume, then overwrite and discard here and there, so that segments are half dead. */
-static void make_half_dead(struct fixture *f, uint64_t seed)
-{
-	struct err err;
-
-	for (uint64_t off = 0; off < SIZE; off += MIB)
-		must(history_write(f->history, f->store, off, MIB, &err), &err);
-	for (unsigned i = 0; i < 120; i++) {
-		uint64_t off = history_random(&seed) % (SIZE / BS - 8) * BS;
-
-		if (i % 16 == 15)
-			must(history_discard(f->history, f->store, off, 5 * BS, &err), &err);
-		else
-			must(history_write(f->history, f->store, off, (1 + i % 3) * BS, &err),
-			     &err);
-	}
-	must(history_flush(f->history, f->store, &err), &err);
-}
-
-static struct store_stats stats_of(struct fixture *f)
-{
-	struct store_stats stats;
-
-	store_stats(f->store, &stats);
-	return stats;
-}
+#include "cleaner_rig.h"
 
 static void cleaning_changes_nothing_and_gives_space_back(void **state)
 {
@@ -393,111 +269,6 @@ static void mostly_dead_segment_is_left_to_its_snapshots(void **state)
 	check_all(f, "left to a snapshot and killed");
 }
 
-#define WRITERS	   3
-#define OWN_BLOCKS 24u /* of each writer, spread over the volume */
-
-struct racer {
-	struct store *store;
-	const atomic_bool *stop;
-	unsigned number; /* the last one discards what it wrote */
-	uint32_t rounds;
-	const char *wrong;
-};
-
-static uint64_t block_of(const struct racer *r, uint32_t i)
-{
-	return (uint64_t)(i * WRITERS + r->number) * BS;
-}
-
-static void fill(uint8_t *block, uint32_t round, uint32_t i)
-{
-	uint32_t words[2] = {round, i};
-
-	for (size_t at = 0; at < BS; at += sizeof(words))
-		memcpy(block + at, words, sizeof(words));
-}
-
-/* Write own block @i once more; it is as it was written last before. */
-static const char *write_again(const struct racer *r, uint32_t round, uint32_t i)
-{
-	bool discards = r->number == WRITERS - 1;
-	uint8_t block[BS], want[BS] = {0};
-	struct err err;
-	uint64_t hole;
-
-	if (discards &&
-	    (store_seek(r->store, block_of(r, i), true, &hole) < 0 || hole != block_of(r, i)))
-		return "a discarded block is back";
-	if (round > 1 && !discards)
-		fill(want, round - 1, i);
-	if (store_read(r->store, block_of(r, i), BS, block, &err) < 0)
-		return "a read failed";
-	if (memcmp(block, want, BS) != 0)
-		return "a block is not what was written last";
-	fill(block, round, i);
-	if (store_write(r->store, block_of(r, i), BS, block, &err) < 0)
-		return "a write failed";
-	if (discards && store_discard(r->store, block_of(r, i), BS, &err) < 0)
-		return "a discard failed";
-	return NULL;
-}
-
-static void *race(void *arg)
-{
-	struct racer *r = arg;
-
-	while (!atomic_load(r->stop) && !r->wrong) {
-		r->rounds++;
-		for (uint32_t i = 0; i < OWN_BLOCKS && !r->wrong; i++)
-			r->wrong = write_again(r, r->rounds, i);
-	}
-	return NULL;
-}
-
-static void check_racers(struct fixture *f, const struct racer *racers, const char *when)
-{
-	uint8_t block[BS], want[BS];
-	struct err err;
-
-	for (unsigned n = 0; n < WRITERS - 1; n++) {
-		for (uint32_t i = 0; i < OWN_BLOCKS; i++) {
-			must(store_read(f->store, block_of(&racers[n], i), BS, block, &err), &err);
-			fill(want, racers[n].rounds, i);
-			if (memcmp(block, want, BS) != 0)
-				fail_msg("%s: block %u of writer %u is an older one", when, i, n);
-		}
-	}
-	/* What was discarded is a hole, not a block of zeros. */
-	assert_int_equal(stats_of(f).mapped_bytes, (WRITERS - 1) * OWN_BLOCKS * BS);
-}
-
-static void writers_and_cleaner_do_not_undo_each_other(void **state)
-{
-	struct fixture *f = *state;
-	struct racer racers[WRITERS];
-	pthread_t threads[WRITERS];
-	atomic_bool stop = false;
-	struct err err;
-
-	for (unsigned n = 0; n < WRITERS; n++) {
-		racers[n] = (struct racer){f->store, &stop, n, 0, NULL};
-		assert_int_equal(pthread_create(&threads[n], NULL, race, &racers[n]), 0);
-	}
-	while (stats_of(f).moved_bytes < history_env("CLEAN_MOVES", 2000, 200) * BS)
-		must(store_clean(f->store, &err), &err);
-	stop = true;
-	for (unsigned n = 0; n < WRITERS; n++)
-		pthread_join(threads[n], NULL);
-	for (unsigned n = 0; n < WRITERS; n++)
-		if (racers[n].wrong)
-			fail_msg("%s", racers[n].wrong);
-	check_racers(f, racers, "at the end");
-	go_on_with(f, memdisk_kill(f->disk)); /* the log tells the same */
-	check_racers(f, racers, "replayed");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,7 +281,6 @@ int main(void)
 		TEST(shared_segments_are_left_alone),
 		TEST(mostly_dead_segment_is_left_to_its_snapshots),
 		TEST(discarded_space_is_given_back_when_idle),
-		TEST(writers_and_cleaner_do_not_undo_each_other),
 	};
 
 	return cmocka_run_group_tests_name("cleaner", tests, NULL, NULL);
