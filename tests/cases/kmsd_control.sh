@@ -65,9 +65,9 @@ refused 1 "^kmsd: control: fault: there is no fault 7$" "$KMSD" control fault cl
 refused 1 "^kmsd: control: no kmsd that listens to control runs on data directory '/nowhere'$" "$KMSD" control status --data-dir /nowhere
 KMSD_DATA_DIR='' refused 2 '^kmsd: control: which server\? Name its data directory' "$KMSD" control status
 # Each option of the manual page is one of the program, and the other way round.
-manual() { # FROM TO: the options in these sections; --ca-bundle is one of aws
+manual() { # FROM TO: the options in these sections; --ca-bundle and --profile are aws's
 	sed -n "/^\.SH $1/,/^\.SH $2/p" "$CASE_ROOT/docs/kmsd.1" | sed 's/\\f[A-Z]//g' | grep -o '\\-\\-[a-z\\-]*' |
-		tr -d '\\' | grep -vx -- --ca-bundle | sort -u
+		tr -d '\\' | grep -vxE -- '--ca-bundle|--profile' | sort -u
 }
 program=$(for command in '' control explain; do
 	# shellcheck disable=SC2086
