@@ -309,9 +309,9 @@ mount_volume() {
 	exit 1
 }
 
-# tree_hash DIR: one hash over all names and contents below it.
+# tree_hash DIR: one hash over all names and contents below it, but for a volume's lock and its diary.
 tree_hash() {
-	(cd "$1" && find . -type f -not -name lock -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+	(cd "$1" && find . -type f -not -name lock -not -name events.jsonl -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 }
 
 # gone PID: no such process, or one that has ended and that nobody has waited for yet.
