@@ -21,6 +21,14 @@ static inline uint64_t clock_monotonic_ms(void)
 	return clock_read_ms(CLOCK_MONOTONIC);
 }
 
+static inline uint64_t clock_monotonic_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 /* Milliseconds since 1970. */
 static inline uint64_t clock_wall_ms(void)
 {
@@ -31,6 +39,12 @@ static inline struct timespec clock_timespec(uint64_t ms)
 {
 	return (struct timespec){.tv_sec = (time_t)(ms / 1000),
 				 .tv_nsec = (long)(ms % 1000) * 1000000};
+}
+
+static inline struct timespec clock_timespec_us(uint64_t us)
+{
+	return (struct timespec){.tv_sec = (time_t)(us / 1000000),
+				 .tv_nsec = (long)(us % 1000000) * 1000};
 }
 
 /* ISO 8601 with milliseconds, UTC; "" for 0. @ret_text has room for CLOCK_ISO_LEN. */

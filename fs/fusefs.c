@@ -218,7 +218,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
  */
 static void reply_text(fuse_req_t req, const char *text, size_t len)
 {
-	uint8_t *copy = fuseio_buffer(disk(req));
+	uint8_t *copy = fuseio_buffer();
 
 	memcpy(copy, text, len);
 	(void)fuse_reply_buf(req, (const char *)copy, len);

@@ -21,6 +21,7 @@
 #include "err.h"
 #include "gate.h"
 #include "say.h"
+#include "secret.h"
 #include "status.h"
 #include "store.h"
 #include "watch.h"
@@ -52,20 +53,12 @@ void fuseio_init(struct fuseio *io)
 
 void fuseio_destroy(struct fuseio *io)
 {
-	fuseio_forget(io);
-	free(io->drain_buffer);
 	pthread_mutex_destroy(&io->said_lock);
 }
 
 void fuseio_thread_buffer(uint8_t *buffer)
 {
 	thread_buffer = buffer;
-}
-
-void fuseio_forget(struct fuseio *io)
-{
-	if (io->drain_buffer)
-		OPENSSL_cleanse(io->drain_buffer, FUSEIO_MAX);
 }
 
 uint64_t fuseio_size(const struct fuseio *io)
@@ -128,13 +121,9 @@ static void reply_error(struct fuseio *io, fuse_req_t req, int num)
 	(void)fuse_reply_err(req, num); /* fails when the requester is gone */
 }
 
-uint8_t *fuseio_buffer(struct fuseio *io)
+uint8_t *fuseio_buffer(void)
 {
-	if (thread_buffer)
-		return thread_buffer;
-	if (!io->drain_buffer) /* not one of fusefs's threads: the one that opens the gate */
-		io->drain_buffer = aligned_alloc(BUFFER_ALIGN, FUSEIO_MAX);
-	return io->drain_buffer;
+	return thread_buffer;
 }
 
 /* What the store says to @call; *@ret_pos is where a seek ended. */
@@ -193,10 +182,13 @@ static void reply_good(struct fuseio *io, fuse_req_t req, const struct fuseio_ca
 	}
 }
 
-/* False: nothing was answered; the store has sent it back to the gate, which is closed. */
-static bool execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
+/*
+ * False: nothing was answered; the store has sent it back to the gate, which is closed. @may_interrupt:
+ * the request has a handler for that, which must be gone before it is answered.
+ */
+static bool execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call,
+			      uint8_t *buffer, bool may_interrupt)
 {
-	uint8_t *buffer = call->op == FUSEIO_READ ? fuseio_buffer(io) : NULL;
 	struct err err;
 	uint64_t pos = 0;
 	int r;
@@ -206,6 +198,8 @@ static bool execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fu
 	r = execute(io, call, buffer, &pos, &err);
 	if (r == -EAGAIN)
 		return false;
+	if (may_interrupt)
+		fuse_req_interrupt_func(req, NULL, NULL); /* waits for a handler that runs */
 	if (r >= 0) {
 		reply_good(io, req, call, buffer, pos);
 	} else if (r == -ENXIO) { /* a seek that found nothing is no failure */
@@ -223,14 +217,26 @@ static void free_waiting(struct waiting *w)
 	free(w);
 }
 
-static void run_waiting(struct gate_waiter *waiter)
+/*
+ * In the thread that opens the gate, or one that serves delays: nobody wipes what it leaves when the key is
+ * lost, so it does so before it counts as having left the gate.
+ */
+static bool run_waiting(struct gate_waiter *waiter)
 {
 	struct waiting *w = (struct waiting *)waiter;
+	size_t room = w->call.op != FUSEIO_READ
+			      ? 0
+			      : (w->call.len + BUFFER_ALIGN - 1) / BUFFER_ALIGN * BUFFER_ALIGN;
+	uint8_t *buffer = room ? aligned_alloc(BUFFER_ALIGN, room) : NULL;
+	bool answered = execute_and_reply(w->io, w->req, &w->call, buffer, true);
 
-	fuse_req_interrupt_func(w->req, NULL, NULL);	 /* waits for a handler that runs */
-	if (!execute_and_reply(w->io, w->req, &w->call)) /* who opens the gate is not in a hurry */
-		reply_error(w->io, w->req, EIO);
-	free_waiting(w);
+	if (buffer)
+		OPENSSL_cleanse(buffer, room);
+	free(buffer);
+	secret_wipe_stack();
+	if (answered)
+		free_waiting(w);
+	return answered;
 }
 
 static void fail_waiting(struct gate_waiter *waiter, int num)
@@ -278,7 +284,7 @@ static struct waiting *new_waiting(struct fuseio *io, fuse_req_t req,
 /* Execute the request, which has entered the gate. */
 static void inside(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
 {
-	bool answered = execute_and_reply(io, req, call);
+	bool answered = execute_and_reply(io, req, call, thread_buffer, false);
 
 	gate_leave(io->gate, changes(call->op));
 	if (!answered)

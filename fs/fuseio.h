@@ -51,7 +51,6 @@ struct fuseio {
 	atomic_ullong read_bytes, written_bytes, errors;
 	atomic_ullong size_bytes;
 	atomic_llong changed_s; /* time of the last change */
-	uint8_t *drain_buffer;	/* for reads that waited; only of the thread that opens the gate */
 	pthread_mutex_t said_lock;
 	int said_num; /* guarded by said_lock: the failure that was logged last, ... */
 	enum fuseio_op said_op;
@@ -64,8 +63,8 @@ void fuseio_destroy(struct fuseio *io);
 /* The buffer that reads in this thread use, FUSEIO_MAX bytes, the caller's. */
 void fuseio_thread_buffer(uint8_t *buffer);
 
-/* That buffer; in other threads one for the thread that opens the gate. NULL: out of memory. */
-uint8_t *fuseio_buffer(struct fuseio *io);
+/* That buffer; NULL in other threads. */
+uint8_t *fuseio_buffer(void);
 
 /* Execute @call and answer @req, or let it wait. Does not block but for the store. */
 void fuseio_submit(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call);
@@ -77,8 +76,5 @@ uint64_t fuseio_size(const struct fuseio *io);
 void fuseio_stat(struct fuseio *io, struct stat *ret_stat);
 
 void fuseio_count(struct fuseio *io, struct io_counters *ret_counters);
-
-/* Wipe the buffer of the thread that opens the gate; only from there. */
-void fuseio_forget(struct fuseio *io);
 
 #endif

@@ -460,8 +460,6 @@ void fusefs_forget(void *fusefs)
 	unsigned round = atomic_fetch_add(&fs->forget, 1) + 1;
 	uint64_t until = clock_monotonic_ms() + FORGET_MS;
 
-	fuseio_forget(&fs->io);
-	secret_wipe_stack(); /* of the watch's thread, which executes what has waited */
 	for (size_t i = 0; i < fs->started; i++) {
 		struct worker *w = &fs->workers[i];
 

@@ -1,4 +1,12 @@
-/* The gate between requests and the store: counters on the fast path, a queue behind a lock. */
+/*
+ * The gate between requests and the store: counters on the fast path, queues behind a lock.
+ *
+ * The word that requests look at has the mode and two flags, and changes under the lock only:
+ *
+ *   flag     | meaning                              | what else holds
+ *   PAUSED   | what the mode lets pass waits        |
+ *   DRAINING | as PAUSED, for those that come now   | who waited before drain_end is being run, in order
+ */
 #include "gate.h"
 
 #include <assert.h>
@@ -10,14 +18,27 @@
 
 #include "clock.h"
 
+#define MODE	 0xff
+#define PAUSED	 0x100
+#define DRAINING 0x200
+
+struct gate_list {
+	struct gate_waiter *first, *last;
+};
+
 struct gate {
-	atomic_int mode;	 /* set under lock, read anywhere */
+	atomic_int word;	 /* set under lock, read anywhere */
 	atomic_ullong inside[2]; /* requests: that read, that change */
 	pthread_mutex_t lock;
-	pthread_cond_t left;	   /* inside has become 0 while not open */
-	struct gate_waiter *first; /* these: guarded by lock */
-	struct gate_waiter *last;
+	pthread_cond_t left; /* inside has become 0 while not open */
+	pthread_cond_t due;  /* for those that serve delays: something may be due */
+	/* these: guarded by lock */
+	struct gate_list queue;	  /* held, in the order in which they will be run */
+	struct gate_list delayed; /* by due_us */
 	uint64_t next_number;
+	uint64_t drain_end; /* numbers below it are run before others pass */
+	bool running;	    /* a thread runs the queue */
+	bool delays_ended;
 	struct gate_stats stats;
 };
 
@@ -32,6 +53,7 @@ struct gate *gate_new(void)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&g->left, &attr);
+	pthread_cond_init(&g->due, &attr);
 	pthread_condattr_destroy(&attr);
 	return g;
 }
@@ -40,26 +62,35 @@ void gate_free(struct gate *gate)
 {
 	if (!gate)
 		return;
-	assert(!gate->first);
+	assert(!gate->queue.first && !gate->delayed.first);
+	pthread_cond_destroy(&gate->due);
 	pthread_cond_destroy(&gate->left);
 	pthread_mutex_destroy(&gate->lock);
 	free(gate);
 }
 
-/* 0, GATE_MUST_WAIT, -EROFS or -EIO for a request at a gate in @mode. */
-static int answer(enum gate_mode mode, bool changes)
+/* 0, GATE_MUST_WAIT, -EROFS or -EIO for a request that comes now. */
+static int answer(int word, bool changes)
 {
-	switch (mode) {
+	switch ((enum gate_mode)(word & MODE)) {
 	case GATE_OPEN:
 		break;
 	case GATE_READ_ONLY:
-		return changes ? -EROFS : 0;
+		if (changes)
+			return -EROFS;
+		break;
 	case GATE_HOLD:
 		return GATE_MUST_WAIT;
 	case GATE_REFUSE:
 		return -EIO;
 	}
-	return 0;
+	return word & (PAUSED | DRAINING) ? GATE_MUST_WAIT : 0;
+}
+
+/* The same for one that has waited: others let it go first. */
+static int answer_waiter(const struct gate *g, bool changes)
+{
+	return answer(atomic_load(&g->word) & ~DRAINING, changes);
 }
 
 int gate_enter(struct gate *gate, bool changes)
@@ -67,30 +98,71 @@ int gate_enter(struct gate *gate, bool changes)
 	int r;
 
 	atomic_fetch_add(&gate->inside[changes], 1);
-	r = answer((enum gate_mode)atomic_load(&gate->mode), changes);
+	r = answer(atomic_load(&gate->word), changes);
 	if (r)
 		gate_leave(gate, changes);
 	return r;
 }
 
+static void leave_locked(struct gate *g, bool changes)
+{
+	if (atomic_fetch_sub(&g->inside[changes], 1) == 1)
+		pthread_cond_broadcast(&g->left);
+}
+
 void gate_leave(struct gate *gate, bool changes)
 {
 	if (atomic_fetch_sub(&gate->inside[changes], 1) != 1 ||
-	    atomic_load(&gate->mode) == GATE_OPEN)
+	    atomic_load(&gate->word) == GATE_OPEN)
 		return;
 	pthread_mutex_lock(&gate->lock);
 	pthread_cond_broadcast(&gate->left);
 	pthread_mutex_unlock(&gate->lock);
 }
 
+/* Link @w into @list in front of @next; NULL: at the end. */
+static void link_locked(struct gate *g, struct gate_list *list, struct gate_waiter *w,
+			struct gate_waiter *next)
+{
+	w->state = GATE_QUEUED;
+	w->list = list;
+	w->next = next;
+	w->prev = next ? next->prev : list->last;
+	*(w->prev ? &w->prev->next : &list->first) = w;
+	*(w->next ? &w->next->prev : &list->last) = w;
+	*(list == &g->queue ? &g->stats.waiting : &g->stats.delayed) += 1;
+	g->stats.waiting_bytes += w->bytes;
+	if (list == &g->queue && !g->stats.stalled_ms)
+		g->stats.stalled_ms = clock_monotonic_ms();
+}
+
 static void unlink_locked(struct gate *g, struct gate_waiter *w, enum gate_waiter_state state)
 {
-	*(w->prev ? &w->prev->next : &g->first) = w->next;
-	*(w->next ? &w->next->prev : &g->last) = w->prev;
-	w->next = w->prev = NULL;
-	w->state = state;
-	g->stats.waiting--;
+	*(w->prev ? &w->prev->next : &w->list->first) = w->next;
+	*(w->next ? &w->next->prev : &w->list->last) = w->prev;
+	*(w->list == &g->queue ? &g->stats.waiting : &g->stats.delayed) -= 1;
 	g->stats.waiting_bytes -= w->bytes;
+	w->next = w->prev = NULL;
+	w->list = NULL;
+	w->state = state;
+}
+
+static void queue_locked(struct gate *g, struct gate_waiter *w)
+{
+	w->number = g->next_number++;
+	link_locked(g, &g->queue, w, NULL);
+}
+
+/* GATE_MUST_WAIT: it may be queued. -EINTR, -ENOBUFS: it may not. */
+static int may_queue_locked(struct gate *g, const struct gate_waiter *w)
+{
+	if (w->interrupted)
+		return -EINTR;
+	if (g->stats.waiting + g->stats.delayed < GATE_WAITERS_MAX &&
+	    w->bytes <= GATE_WAITER_BYTES_MAX - g->stats.waiting_bytes)
+		return GATE_MUST_WAIT;
+	g->stats.over_limit++;
+	return -ENOBUFS;
 }
 
 int gate_wait(struct gate *gate, struct gate_waiter *waiter)
@@ -98,28 +170,17 @@ int gate_wait(struct gate *gate, struct gate_waiter *waiter)
 	int r;
 
 	pthread_mutex_lock(&gate->lock);
-	r = answer((enum gate_mode)atomic_load(&gate->mode), waiter->changes);
-	if (waiter->interrupted) {
-		r = -EINTR;
-	} else if (r == 0) { /* the mode cannot change under the lock */
-		atomic_fetch_add(&gate->inside[waiter->changes], 1);
-	} else if (r == GATE_MUST_WAIT &&
-		   (gate->stats.waiting >= GATE_WAITERS_MAX ||
-		    waiter->bytes > GATE_WAITER_BYTES_MAX - gate->stats.waiting_bytes)) {
-		gate->stats.over_limit++;
-		r = -ENOBUFS;
-	} else if (r == GATE_MUST_WAIT) {
-		waiter->state = GATE_QUEUED;
-		waiter->number = gate->next_number++;
+	r = answer(atomic_load(&gate->word), waiter->changes); /* does not change under the lock */
+	if (waiter->interrupted || r == GATE_MUST_WAIT)
+		r = may_queue_locked(gate, waiter);
+	if (r == GATE_MUST_WAIT) {
 		waiter->since_ms = clock_monotonic_ms();
-		waiter->prev = gate->last;
-		*(gate->last ? &gate->last->next : &gate->first) = waiter;
-		gate->last = waiter;
-		gate->stats.waiting++;
-		gate->stats.waiting_bytes += waiter->bytes;
-	}
-	if (r != GATE_MUST_WAIT)
+		queue_locked(gate, waiter);
+	} else {
 		waiter->state = GATE_TAKEN; /* an interrupt that comes now is too late */
+	}
+	if (r == 0)
+		atomic_fetch_add(&gate->inside[waiter->changes], 1);
 	pthread_mutex_unlock(&gate->lock);
 	return r;
 }
@@ -129,14 +190,72 @@ bool gate_interrupt(struct gate *gate, struct gate_waiter *waiter)
 	bool mine = false;
 
 	pthread_mutex_lock(&gate->lock);
-	if (waiter->state == GATE_NEW) {
-		waiter->interrupted = true;
-	} else if (waiter->state == GATE_QUEUED) {
+	if (waiter->state == GATE_QUEUED) {
 		unlink_locked(gate, waiter, GATE_GONE);
 		mine = true;
+	} else {
+		waiter->interrupted = true; /* counts if it is (still, or again) to be queued */
 	}
 	pthread_mutex_unlock(&gate->lock);
 	return mine;
+}
+
+/* Run @w, which is in no list. Called and left with the lock held. */
+static void run_locked(struct gate *g, struct gate_waiter *w)
+{
+	bool changes = w->changes, done;
+	int r;
+
+	w->state = GATE_TAKEN;
+	g->stats.stalled_ms = 0;
+	atomic_fetch_add(&g->inside[changes], 1);
+	pthread_mutex_unlock(&g->lock);
+	done = w->run(w);
+	pthread_mutex_lock(&g->lock);
+	leave_locked(g, changes);
+	if (done)
+		return;
+	r = w->interrupted ? -EINTR : answer_waiter(g, changes);
+	if (r >= 0) {
+		link_locked(g, &g->queue, w, g->queue.first);
+		return;
+	}
+	pthread_mutex_unlock(&g->lock);
+	w->fail(w, -r);
+	pthread_mutex_lock(&g->lock);
+}
+
+/* Run what waits, in order, as long as it may go. One thread at a time does. */
+static void run_queue_locked(struct gate *g)
+{
+	struct gate_waiter *w;
+
+	g->running = true;
+	while ((w = g->queue.first) && answer_waiter(g, w->changes) == 0) {
+		if (w->number >= g->drain_end)
+			atomic_fetch_and(&g->word, ~DRAINING);
+		unlink_locked(g, w, GATE_TAKEN);
+		run_locked(g, w);
+	}
+	if (!w) /* from here on nothing is queued */
+		atomic_fetch_and(&g->word, ~DRAINING);
+	else if (!g->stats.stalled_ms)
+		g->stats.stalled_ms = clock_monotonic_ms();
+	g->running = false;
+}
+
+/* Neither the mode nor a pause may hold what waits any more. */
+static void let_go_locked(struct gate *g)
+{
+	if (answer_waiter(g, false) != 0)
+		return;
+	g->drain_end = g->next_number;
+	if (g->queue.first)
+		atomic_fetch_or(&g->word, DRAINING);
+	else
+		g->stats.stalled_ms = 0;
+	if (!g->running)
+		run_queue_locked(g);
 }
 
 /* Set the mode and take out the waiters that it refuses; linked by next. */
@@ -144,15 +263,17 @@ static struct gate_waiter *close_locked(struct gate *g, enum gate_mode mode)
 {
 	struct gate_waiter *refused = NULL, **tail = &refused, *w, *next;
 
-	atomic_store(&g->mode, mode);
-	for (w = g->first; w; w = next) {
+	atomic_store(&g->word, (int)mode | (atomic_load(&g->word) & PAUSED));
+	for (w = g->queue.first; w; w = next) {
 		next = w->next;
-		if (answer(mode, w->changes) >= 0)
+		if (answer_waiter(g, w->changes) >= 0)
 			continue;
 		unlink_locked(g, w, GATE_TAKEN);
 		*tail = w;
 		tail = &w->next;
 	}
+	if (mode == GATE_REFUSE)
+		g->stats.stalled_ms = 0; /* it fails: that is no waiting */
 	return refused;
 }
 
@@ -182,7 +303,7 @@ void gate_end_hold(struct gate *gate)
 	struct gate_waiter *refused = NULL;
 
 	pthread_mutex_lock(&gate->lock);
-	if (atomic_load(&gate->mode) == GATE_HOLD)
+	if ((atomic_load(&gate->word) & MODE) == GATE_HOLD)
 		refused = close_locked(gate, GATE_REFUSE);
 	pthread_mutex_unlock(&gate->lock);
 	fail_list(refused, GATE_REFUSE);
@@ -206,35 +327,95 @@ bool gate_drain(struct gate *gate, bool changes_only, uint64_t timeout_ms)
 	return empty;
 }
 
-/* Take the first waiter if it is numbered below @end. */
-static struct gate_waiter *take_locked(struct gate *g, uint64_t end)
+void gate_open(struct gate *gate)
 {
-	struct gate_waiter *w = g->first;
-
-	if (!w || w->number >= end)
-		return NULL;
-	unlink_locked(g, w, GATE_TAKEN);
-	return w;
+	pthread_mutex_lock(&gate->lock);
+	atomic_store(&gate->word, GATE_OPEN | (atomic_load(&gate->word) & (PAUSED | DRAINING)));
+	let_go_locked(gate);
+	pthread_mutex_unlock(&gate->lock);
 }
 
-/* Run the waiters numbered below @end, in order. Called and left with the lock held. */
-static void run_locked(struct gate *g, uint64_t end)
+void gate_pause(struct gate *gate, bool paused)
 {
-	struct gate_waiter *w;
+	pthread_mutex_lock(&gate->lock);
+	if (paused)
+		atomic_fetch_or(&gate->word, PAUSED);
+	else if (atomic_fetch_and(&gate->word, ~PAUSED) & PAUSED)
+		let_go_locked(gate);
+	pthread_mutex_unlock(&gate->lock);
+}
 
-	while ((w = take_locked(g, end))) {
+int gate_delay(struct gate *gate, struct gate_waiter *waiter, uint64_t due_us)
+{
+	struct gate_waiter *before;
+	int r;
+
+	pthread_mutex_lock(&gate->lock);
+	r = gate->delays_ended ? -ESHUTDOWN : may_queue_locked(gate, waiter);
+	if (r == GATE_MUST_WAIT) {
+		waiter->since_ms = clock_monotonic_ms();
+		waiter->due_us = due_us;
+		/* Mostly at the end: what comes later is due later, but for another rule's. */
+		before = gate->delayed.last;
+		while (before && before->due_us > due_us)
+			before = before->prev;
+		link_locked(gate, &gate->delayed, waiter,
+			    before ? before->next : gate->delayed.first);
+		if (gate->delayed.first == waiter)
+			pthread_cond_signal(&gate->due);
+	} else {
+		waiter->state = GATE_TAKEN;
+	}
+	pthread_mutex_unlock(&gate->lock);
+	return r;
+}
+
+/* A delayed request is due: it comes to the gate. Called and left with the lock held. */
+static void arrive_locked(struct gate *g, struct gate_waiter *w)
+{
+	int r = answer(atomic_load(&g->word), w->changes);
+
+	unlink_locked(g, w, GATE_TAKEN);
+	if (r == 0) {
+		run_locked(g, w);
+		let_go_locked(g); /* if it was put back, and the gate is open again already */
+	} else if (r == GATE_MUST_WAIT) {
+		queue_locked(g, w);
+	} else {
 		pthread_mutex_unlock(&g->lock);
-		w->run(w);
+		w->fail(w, -r);
 		pthread_mutex_lock(&g->lock);
 	}
 }
 
-void gate_open(struct gate *gate)
+void gate_serve_delays(struct gate *gate)
 {
 	pthread_mutex_lock(&gate->lock);
-	run_locked(gate, gate->next_number);
-	atomic_store(&gate->mode, GATE_OPEN);
-	run_locked(gate, UINT64_MAX); /* what came meanwhile; from here on nothing is queued */
+	while (gate->delayed.first || !gate->delays_ended) {
+		struct gate_waiter *w = gate->delayed.first;
+
+		if (w && (gate->delays_ended || w->due_us <= clock_monotonic_us())) {
+			if (w->next) /* perhaps due as well, and this may take long */
+				pthread_cond_signal(&gate->due);
+			arrive_locked(gate, w);
+		} else if (w) {
+			struct timespec until = clock_timespec_us(w->due_us);
+
+			(void)pthread_cond_timedwait(&gate->due, &gate->lock,
+						     &until); /* look again */
+		} else {
+			(void)pthread_cond_wait(&gate->due, &gate->lock); /* cannot fail */
+		}
+	}
+	pthread_cond_broadcast(&gate->due); /* the others end, too */
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_end_delays(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	gate->delays_ended = true;
+	pthread_cond_broadcast(&gate->due);
 	pthread_mutex_unlock(&gate->lock);
 }
 
@@ -246,13 +427,11 @@ void gate_fail(struct gate *gate, uint64_t older_than_ms, int num)
 	now = clock_monotonic_ms();
 	end = gate->next_number; /* else one that comes back at once would never let us end */
 	for (;;) {
-		struct gate_waiter *w = gate->first;
+		struct gate_waiter *w = gate->queue.first;
 
-		if (!w || now - w->since_ms < older_than_ms)
+		if (!w || w->number >= end || now - w->since_ms < older_than_ms)
 			break;
-		w = take_locked(gate, end);
-		if (!w)
-			break;
+		unlink_locked(gate, w, GATE_TAKEN);
 		pthread_mutex_unlock(&gate->lock);
 		w->fail(w, num);
 		pthread_mutex_lock(&gate->lock);
@@ -266,8 +445,8 @@ uint64_t gate_oldest(struct gate *gate, uint64_t older_than_ms)
 
 	pthread_mutex_lock(&gate->lock);
 	now = clock_monotonic_ms();
-	if (gate->first) {
-		uint64_t at = gate->first->since_ms + older_than_ms;
+	if (gate->queue.first) {
+		uint64_t at = gate->queue.first->since_ms + older_than_ms;
 
 		wait_ms = at > now ? at - now : 0;
 	}

@@ -34,13 +34,14 @@ static void note(int id, int num)
 	log_nums[logged++] = num;
 }
 
-static void run(struct gate_waiter *waiter)
+static bool run(struct gate_waiter *waiter)
 {
 	struct request *r = (struct request *)waiter;
 
 	note(r->id, 0);
 	if (r->arrives)
 		assert_int_equal(gate_wait(r->gate, &r->arrives->waiter), GATE_MUST_WAIT);
+	return true;
 }
 
 static void fail_it(struct gate_waiter *waiter, int num)
@@ -288,12 +289,13 @@ static void use(struct race *race)
 	atomic_fetch_add(&race->done, 1);
 }
 
-static void run_job(struct gate_waiter *waiter)
+static bool run_job(struct gate_waiter *waiter)
 {
 	struct job *job = (struct job *)waiter;
 
 	use(job->race);
 	free(job);
+	return true;
 }
 
 static void fail_job(struct gate_waiter *waiter, int num)
