@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "attachment.h"
-#include "blockcrypt.h"
 #include "bytes.h"
 #include "clock.h"
 #include "change_job.h"
@@ -29,15 +28,15 @@
 #include "gate.h"
 #include "hook.h"
 #include "kms.h"
-#include "kms_json.h"
+#include "mount_internal.h"
 #include "mountinfo.h"
 #include "outage.h"
 #include "profile.h"
+#include "requests.h"
 #include "say.h"
 #include "secret.h"
 #include "snapshot.h"
 #include "snapshot_job.h"
-#include "status.h"
 #include "store.h"
 #include "volume.h"
 #include "watch.h"
@@ -48,126 +47,11 @@
 
 static const char *fuse_sysctl_dir = "/proc/sys/fs/fuse"; /* a variable for the test's sake */
 
-/* One mounted volume. All zero but the fds (-1) is nothing yet: mounted_free() may come at any time. */
-struct mounted {
-	const struct mount_options *options;
-	char *volume_dir, *mountpoint; /* absolute, without links */
-	int dir_fd, lock_fd, signal_fd, stop_fd;
-	struct outage outage; /* as it was at the mount */
-	struct volume_header *header;
-	struct kms *kms;
-	struct attachment *attachment;
-	struct gate *gate;
-	struct events *events;
-	struct hook *hook;
-	struct watch *watch;
-	struct fusefs *fusefs;
-	struct snapshot_job *snapshots;
-	struct change_job *changes;
-	struct control *control;
-	bool read_only; /* asked for, or a snapshot */
-};
-
 static int fd_close(int fd)
 {
 	if (fd >= 0)
 		(void)close(fd); /* nothing of these is written through */
 	return -1;
-}
-
-static void fill_status(struct mounted *m, struct status *ret_status)
-{
-	const struct store_geometry *g = &m->header->geometry;
-
-	*ret_status = (struct status){
-		.volume_id = g->volume_id,
-		.volume_dir = m->volume_dir,
-		.mountpoint = m->mountpoint,
-		.key_arn = m->header->key_arn,
-		.cipher = blockcrypt_name(g->cipher),
-		.pid = getpid(),
-		.size_bytes = __atomic_load_n(&g->size_bytes, __ATOMIC_RELAXED), /* it may grow */
-		.block_size = g->block_size,
-		.read_only = m->read_only,
-		.profile =
-			m->options->profile ? m->options->profile : profile_names[PROFILE_DEFAULT],
-		.config = m->options->watch,
-	};
-	watch_status(m->watch, &ret_status->watch);
-	gate_stats(m->gate, &ret_status->gate);
-	fusefs_count(m->fusefs, &ret_status->io);
-}
-
-static char *make_status_text(void *arg)
-{
-	struct status s;
-
-	fill_status(arg, &s);
-	return status_text(&s);
-}
-
-static struct kms_json *make_status_json(struct mounted *m)
-{
-	struct status s;
-
-	fill_status(m, &s);
-	return status_json(&s);
-}
-
-static int unmount_on_request(struct mounted *m, const struct kms_json *request, struct err *err)
-{
-	bool force = false;
-	int r;
-
-	if (kms_json_has(request, "force") && kms_json_bool(request, "force", &force, err) < 0)
-		return -err->num;
-	if (force)
-		gate_end_hold(m->gate);
-	r = fusefs_unmount(m->fusefs, force, err);
-	if (r == 0 && force)
-		(void)eventfd_write(m->stop_fd, 1); /* cannot fail below its maximum */
-	return r;
-}
-
-/* A request on the control socket; "command" is another name for "op". */
-static struct kms_json *handle(const struct kms_json *request, void *arg)
-{
-	struct mounted *m = arg;
-	struct kms_json *reply;
-	const char *op = "";
-	struct err err = {0};
-	int r;
-
-	r = kms_json_str(request, kms_json_has(request, "command") ? "command" : "op", &op, &err);
-	if (r == 0 && strcmp(op, "status") == 0)
-		return make_status_json(m);
-	if (r == 0 && strcmp(op, "snapshot-status") == 0)
-		return snapshot_job_status(m->snapshots);
-	if (r == 0 && strcmp(op, "change-status") == 0)
-		return change_job_status(m->changes);
-	if (r == 0 && strcmp(op, "start") == 0)
-		r = watch_want_start(m->watch, &err);
-	else if (r == 0 && strcmp(op, "force") == 0)
-		gate_end_hold(m->gate);
-	else if (r == 0 && strcmp(op, "unmount") == 0)
-		r = unmount_on_request(m, request, &err);
-	else if (r == 0 && strcmp(op, "snapshot") == 0)
-		r = snapshot_job_start(m->snapshots, request, &err);
-	else if (r == 0 && (strcmp(op, "resize") == 0 || strcmp(op, "rewrap") == 0))
-		r = change_job_start(m->changes, request, &err);
-	else if (r == 0)
-		r = err_set(&err, EINVAL,
-			    "no operation '%s'; there are status, start, force, unmount, snapshot, "
-			    "snapshot-status, resize, rewrap, change-status",
-			    op);
-	if (r < 0)
-		return control_error(&err);
-	reply = kms_json_new_object();
-	if (reply && kms_json_set_bool(reply, "ok", true) < 0) {
-		kms_json_free(reply);
-		return NULL;
-	}
-	return reply;
 }
 
 /* A number in a file of /proc; 0 when it is not there. */
@@ -312,7 +196,7 @@ static int mount_it(struct mounted *m, struct err *err)
 		.allow_other = m->options->allow_other,
 		.gate = m->gate,
 		.watch = m->watch,
-		.status_text = make_status_text,
+		.status_text = requests_status_text,
 		.arg = m,
 	};
 	int r = fusefs_mount(&setup, &m->fusefs, err);
@@ -336,7 +220,7 @@ static int mount_it(struct mounted *m, struct err *err)
 			r = err_set(err, ENOMEM, "out of memory");
 	}
 	if (r == 0)
-		r = control_start(m->dir_fd, handle, m, &m->control, err);
+		r = control_start(m->dir_fd, requests_handle, m, &m->control, err);
 	return r;
 }
 

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "fake_kms.h"
+#include "kms_json.h"
 #include "clock.h"
 #include "profile.h"
 

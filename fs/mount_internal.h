@@ -1,0 +1,42 @@
+/* A mounted volume's parts, shared by main.c and requests.c, and nobody else. */
+#ifndef FS_MOUNT_INTERNAL_H
+#define FS_MOUNT_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "mount.h"
+#include "outage.h"
+
+struct attachment;
+struct change_job;
+struct control;
+struct events;
+struct fusefs;
+struct gate;
+struct hook;
+struct kms;
+struct snapshot_job;
+struct volume_header;
+struct watch;
+
+/* One mounted volume. All zero but the fds (-1) is nothing yet: mounted_free() may come at any time. */
+struct mounted {
+	const struct mount_options *options;
+	char *volume_dir, *mountpoint; /* absolute, without links */
+	int dir_fd, lock_fd, signal_fd, stop_fd;
+	struct outage outage; /* as it was at the mount */
+	struct volume_header *header;
+	struct kms *kms;
+	struct attachment *attachment;
+	struct gate *gate;
+	struct events *events;
+	struct hook *hook;
+	struct watch *watch;
+	struct fusefs *fusefs;
+	struct snapshot_job *snapshots;
+	struct change_job *changes;
+	struct control *control;
+	bool read_only; /* asked for, or a snapshot */
+};
+
+#endif

@@ -1,0 +1,170 @@
+/* Requests on the control socket of a mounted volume: a table of operations. See requests.h. */
+#include "requests.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "blockcrypt.h"
+#include "change_job.h"
+#include "control.h"
+#include "err.h"
+#include "fusefs.h"
+#include "gate.h"
+#include "kms_json.h"
+#include "mount_internal.h"
+#include "profile.h"
+#include "snapshot_job.h"
+#include "status.h"
+#include "volume.h"
+#include "watch.h"
+
+static void fill_status(struct mounted *m, struct status *ret_status)
+{
+	const struct store_geometry *g = &m->header->geometry;
+
+	*ret_status = (struct status){
+		.volume_id = g->volume_id,
+		.volume_dir = m->volume_dir,
+		.mountpoint = m->mountpoint,
+		.key_arn = m->header->key_arn,
+		.cipher = blockcrypt_name(g->cipher),
+		.pid = getpid(),
+		.size_bytes = __atomic_load_n(&g->size_bytes, __ATOMIC_RELAXED), /* it may grow */
+		.block_size = g->block_size,
+		.read_only = m->read_only,
+		.profile =
+			m->options->profile ? m->options->profile : profile_names[PROFILE_DEFAULT],
+		.config = m->options->watch,
+	};
+	watch_status(m->watch, &ret_status->watch);
+	gate_stats(m->gate, &ret_status->gate);
+	fusefs_count(m->fusefs, &ret_status->io);
+}
+
+char *requests_status_text(void *mounted)
+{
+	struct status s;
+
+	fill_status(mounted, &s);
+	return status_text(&s);
+}
+
+static struct kms_json *tell_status(struct mounted *m)
+{
+	struct status s;
+
+	fill_status(m, &s);
+	return status_json(&s);
+}
+
+static struct kms_json *tell_snapshot(struct mounted *m)
+{
+	return snapshot_job_status(m->snapshots);
+}
+
+static struct kms_json *tell_change(struct mounted *m)
+{
+	return change_job_status(m->changes);
+}
+
+static int do_start(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	(void)request;
+	return watch_want_start(m->watch, err);
+}
+
+static int do_force(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	(void)request, (void)err;
+	gate_end_hold(m->gate);
+	return 0;
+}
+
+static int do_unmount(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	bool force = false;
+	int r;
+
+	if (kms_json_has(request, "force") && kms_json_bool(request, "force", &force, err) < 0)
+		return -err->num;
+	if (force)
+		(void)do_force(m, request, err); /* cannot fail */
+	r = fusefs_unmount(m->fusefs, force, err);
+	if (r == 0 && force)
+		(void)eventfd_write(m->stop_fd, 1); /* cannot fail below its maximum */
+	return r;
+}
+
+static int do_snapshot(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	return snapshot_job_start(m->snapshots, request, err);
+}
+
+static int do_change(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	return change_job_start(m->changes, request, err);
+}
+
+/* One of the two: what is told is the reply; what is done is answered with "ok". */
+static const struct {
+	const char *op;
+	struct kms_json *(*tell)(struct mounted *m);
+	int (*act)(struct mounted *m, const struct kms_json *request, struct err *err);
+} rows[] = {
+	{"status", tell_status, NULL},
+	{"start", NULL, do_start},
+	{"force", NULL, do_force},
+	{"unmount", NULL, do_unmount},
+	{"snapshot", NULL, do_snapshot},
+	{"snapshot-status", tell_snapshot, NULL},
+	{"resize", NULL, do_change},
+	{"rewrap", NULL, do_change},
+	{"change-status", tell_change, NULL},
+};
+#define ROWS (sizeof(rows) / sizeof(*rows))
+
+/* "status, start, force", cut to @room. */
+static void list_names(char *ret_names, size_t room)
+{
+	size_t at = 0;
+
+	*ret_names = '\0';
+	for (size_t i = 0; i < ROWS && at < room; i++)
+		at += (size_t)snprintf(ret_names + at, room - at, "%s%s", i ? ", " : "",
+				       rows[i].op);
+}
+
+static struct kms_json *done(void)
+{
+	struct kms_json *reply = kms_json_new_object();
+
+	if (reply && kms_json_set_bool(reply, "ok", true) < 0)
+		kms_json_freep(&reply);
+	return reply;
+}
+
+/* "command" is another name for "op". */
+struct kms_json *requests_handle(const struct kms_json *request, void *mounted)
+{
+	struct mounted *m = mounted;
+	const char *op = "";
+	struct err err = {0};
+	char names[512];
+
+	if (kms_json_str(request, kms_json_has(request, "command") ? "command" : "op", &op, &err) <
+	    0)
+		return control_error(&err);
+	for (size_t i = 0; i < ROWS; i++) {
+		if (strcmp(op, rows[i].op) != 0)
+			continue;
+		if (rows[i].tell)
+			return rows[i].tell(m);
+		return rows[i].act(m, request, &err) < 0 ? control_error(&err) : done();
+	}
+	list_names(names, sizeof(names));
+	(void)err_set(&err, EINVAL, "no operation '%s'; there are %s", op, names);
+	return control_error(&err);
+}
