@@ -26,7 +26,9 @@ KMSD_LIBS := sqlite3 json-c libssl libcrypto
 PC_CFLAGS = $(shell pkg-config --cflags $(LIBS) $(KMSD_LIBS))
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	-DFUSE_USE_VERSION=314 -DKMSVOL_VERSION='"$(VERSION)"' -Ikmsclient $(DIRS) -Itests/lib $(PC_CFLAGS)
-LINK_LIBS = $(shell pkg-config --libs $(LIBS)) -pthread
+# Intel's library is used where its header is; it has no pkg-config file.
+IPSEC_MB_LIB = $(shell echo '\#include <intel-ipsec-mb.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo -lIPSec_MB)
+LINK_LIBS = $(shell pkg-config --libs $(LIBS)) $(IPSEC_MB_LIB) -pthread
 KMSD_LINK_LIBS = $(shell pkg-config --libs $(KMSD_LIBS)) -pthread
 
 CLIENT_SRC := $(wildcard kmsclient/*.c)

@@ -1,6 +1,6 @@
 /*
- * The ciphers: one block in, one record slot (ciphertext and a trailer) out, and back. All of
- * libcrypto's data path is behind this header, so that another provider can stand beside it.
+ * The ciphers: one block in, one record slot (ciphertext and a trailer) out, and back. Who computes them, a
+ * provider, is chosen once for the process: OpenSSL, or Intel's libipsec-mb where it is there and faster.
  */
 #ifndef FS_BLOCKCRYPT_H
 #define FS_BLOCKCRYPT_H
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct blockcrypt;
+struct blockcrypt_provider;
 struct err;
 
 #define BLOCKCRYPT_KEY_LEN 64 /* bytes given; a cipher uses as many from the front as it needs */
@@ -33,17 +34,45 @@ const char *blockcrypt_name(enum blockcrypt_cipher cipher);
 /* The cipher of that name; -ENOENT. */
 int blockcrypt_by_name(const char *name, enum blockcrypt_cipher *ret_cipher);
 
+/* Which provider is wanted. Automatically: libipsec-mb where it is faster and passes its self-test. */
+enum blockcrypt_want {
+	BLOCKCRYPT_AUTO,
+	BLOCKCRYPT_OPENSSL,
+	BLOCKCRYPT_IPSEC_MB,
+};
+
+extern const char *const blockcrypt_wants[]; /* their names, by number; then NULL */
+
+/*
+ * Choose the provider of all contexts that are made from now on, and test it (some ms); for the
+ * beginning of a program. BLOCKCRYPT_AUTO is what happens without this call. -ENOTSUP, -EIO: the wanted one
+ * does not work here, or not rightly; what was chosen before stays.
+ */
+int blockcrypt_choose(enum blockcrypt_want want, struct err *err);
+
+/* Who computes @cipher: name ("none" for no cipher at all), and version. */
+const char *blockcrypt_provider_name(enum blockcrypt_cipher cipher);
+const char *blockcrypt_provider_version(enum blockcrypt_cipher cipher);
+
+/* What people should know of the choice: that a self-test failed; "": nothing. */
+const char *blockcrypt_notice(void);
+
 /*
  * A context for one direction, for one thread at a time; without a key yet. The caller owns
- * *@ret_crypt. -ENOMEM, -EIO (libcrypto).
+ * *@ret_crypt. -ENOMEM, -EIO (the provider).
  */
 int blockcrypt_new(enum blockcrypt_cipher cipher, enum blockcrypt_direction direction,
 		   uint32_t block_size, struct blockcrypt **ret_crypt, struct err *err);
 
+/* The same by a provider of one's own choice that has the cipher. */
+int blockcrypt_new_by(const struct blockcrypt_provider *provider, enum blockcrypt_cipher cipher,
+		      enum blockcrypt_direction direction, uint32_t block_size,
+		      struct blockcrypt **ret_crypt, struct err *err);
+
 /* Wipe the key and free. NULL is allowed. */
 void blockcrypt_free(struct blockcrypt *crypt);
 
-/* Use @key (BLOCKCRYPT_KEY_LEN bytes, borrowed) from now on. -EIO (libcrypto). */
+/* Use @key (BLOCKCRYPT_KEY_LEN bytes, borrowed) from now on. -EIO (the provider). */
 int blockcrypt_set_key(struct blockcrypt *crypt, const uint8_t *key);
 
 /*
@@ -56,7 +85,7 @@ int blockcrypt_encrypt(struct blockcrypt *crypt, uint64_t lba, uint64_t seq, con
 
 /*
  * The way back. -EBADMSG when @slot is not what blockcrypt_encrypt() made of this @lba and @seq under
- * this key (the CRC-32C ciphers notice accidents only); -EIO (libcrypto). @ret_plain is then wiped.
+ * this key (the CRC-32C ciphers notice accidents only); -EIO (the provider). @ret_plain is then wiped.
  */
 int blockcrypt_decrypt(struct blockcrypt *crypt, uint64_t lba, uint64_t seq, const uint8_t *slot,
 		       uint8_t *ret_plain);

@@ -31,6 +31,8 @@ static void fill_status(struct mounted *m, struct status *ret_status)
 		.mountpoint = m->mountpoint,
 		.key_arn = m->header->key_arn,
 		.cipher = blockcrypt_name(g->cipher),
+		.provider = blockcrypt_provider_name(g->cipher),
+		.provider_version = blockcrypt_provider_version(g->cipher),
 		.pid = getpid(),
 		.size_bytes = __atomic_load_n(&g->size_bytes, __ATOMIC_RELAXED), /* it may grow */
 		.block_size = g->block_size,

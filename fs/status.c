@@ -55,6 +55,8 @@ static int set_volume(struct kms_json *obj, const struct status *s)
 	       kms_json_set_u64(obj, "size_bytes", s->size_bytes) |
 	       kms_json_set_u64(obj, "block_size", s->block_size) |
 	       kms_json_set_str(obj, "cipher", s->cipher) |
+	       kms_json_set_str(obj, "crypto_provider", s->provider) |
+	       kms_json_set_str(obj, "crypto_provider_version", s->provider_version) |
 	       kms_json_set_str(obj, "key_arn", s->key_arn) |
 	       kms_json_set_bool(obj, "read_only", s->read_only);
 }

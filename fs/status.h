@@ -38,6 +38,7 @@ struct io_counters {
 
 struct status {
 	const char *volume_id, *volume_dir, *mountpoint, *key_arn, *cipher; /* borrowed */
+	const char *provider, *provider_version; /* who computes it; borrowed */
 	pid_t pid;
 	uint64_t size_bytes;
 	uint32_t block_size;

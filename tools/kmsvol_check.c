@@ -12,6 +12,7 @@
 
 #include "attachment.h"
 #include "bytes.h"
+#include "blockcrypt.h"
 #include "check.h"
 #include "copy.h"
 #include "copy_ends.h"
@@ -364,12 +365,14 @@ static int run(const struct check_args *args)
 int cmd_check(int argc, char **argv)
 {
 	struct check_args a = {0};
+	int provider = BLOCKCRYPT_AUTO;
 	const struct cmd_option options[] = {
 		{"repair-to", "DIR", CMD_TEXT, &a.repair_to,
 		 "save what is intact into a new volume; damaged blocks read as zeros", NULL},
 		{"dead", NULL, CMD_FLAG, &a.dead, "verify blocks that are not needed any more, too",
 		 NULL},
 		{"no-key", NULL, CMD_FLAG, &a.no_key, "do not ask KMS for the key", NULL},
+		CMD_PROVIDER_OPTION(provider),
 		CMD_KMS_OPTIONS(a.kms),
 		{"json", NULL, CMD_FLAG, &a.json, "print JSON", NULL},
 	};
@@ -388,6 +391,8 @@ int cmd_check(int argc, char **argv)
 		(void)err_prefix(&err, "check");
 		return cmd_wrong(&err);
 	}
+	if (cmd_choose_provider(provider, &err) < 0)
+		return cmd_fail(&err);
 	a.vol = argv[first];
 	return run(&a);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "blockcrypt.h"
 #include "bytes.h"
 #include "err.h"
 #include "kms_json.h"
@@ -41,6 +42,15 @@ int cmd_wrong(const struct err *err)
 {
 	fprintf(stderr, "%s: %s\n", CMD_PROGRAM, err->msg);
 	return CMD_WRONG_USAGE;
+}
+
+int cmd_choose_provider(int want, struct err *err)
+{
+	int r = blockcrypt_choose((enum blockcrypt_want)want, err);
+
+	if (r == 0 && blockcrypt_notice()[0])
+		fprintf(stderr, "%s: %s\n", CMD_PROGRAM, blockcrypt_notice());
+	return r;
 }
 
 static void print_choices(const struct cmd_option *o)

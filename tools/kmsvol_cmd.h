@@ -103,6 +103,16 @@ int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply,
 			"the profile in the AWS files", NULL                                       \
 	}
 
+/* The option of every command that encrypts or decrypts blocks; @to is an int that is 0 before. */
+#define CMD_PROVIDER_OPTION(to)                                                                    \
+	{                                                                                          \
+		"crypto-provider", "NAME", CMD_CHOICE, &(to), "who computes the ciphers; auto",    \
+			blockcrypt_wants                                                           \
+	}
+
+/* Choose the provider of that number (blockcrypt_choose()); what people should know is printed to stderr. */
+int cmd_choose_provider(int want, struct err *err);
+
 /* Are the region and the endpoint URL that were given such? -EINVAL: a sentence that begins with the option. */
 int cmd_check_kms(const struct kms_config *config, struct err *err);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blockcrypt.h"
 #include "copy.h"
 #include "copy_ends.h"
 #include "err.h"
@@ -198,7 +199,9 @@ static int run(struct transfer *t, bool export, struct err *err)
 static int command(int argc, char **argv, bool export)
 {
 	struct transfer t = {.image.end.fd = -1};
+	int provider = BLOCKCRYPT_AUTO;
 	const struct cmd_option options[] = {
+		CMD_PROVIDER_OPTION(provider),
 		CMD_KMS_OPTIONS(t.kms),
 		{"json", NULL, CMD_FLAG, &t.json, "print JSON", NULL},
 	};
@@ -223,6 +226,8 @@ static int command(int argc, char **argv, bool export)
 		(void)err_set(&err, EINVAL, "export: standard output is a terminal");
 		return cmd_wrong(&err);
 	}
+	if (cmd_choose_provider(provider, &err) < 0)
+		return cmd_fail(&err);
 	/* Before anything is locked or asked: opening a pipe may take for ever. */
 	if (!export && image_open(t.file, &t.image, &err) < 0)
 		return cmd_fail(&err);

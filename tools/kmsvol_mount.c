@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "blockcrypt.h"
 #include "bytes.h"
 #include "err.h"
 #include "kmsvol_cmd.h"
@@ -105,7 +106,7 @@ int cmd_mount(int argc, char **argv)
 {
 	struct mount_options o = {.hook_timeout_ms = HOOK_TIMEOUT_MS};
 	struct knobs knobs = KNOBS_NONE;
-	int fs = -1;
+	int fs = -1, provider = BLOCKCRYPT_AUTO;
 	const struct cmd_option options[] = {
 		{"fs", "TYPE", CMD_CHOICE, &fs, "mount this file system on the volume", fs_types},
 		KNOBS_OPTIONS(knobs),
@@ -116,6 +117,7 @@ int cmd_mount(int argc, char **argv)
 		{"read-only", NULL, CMD_FLAG, &o.read_only, "refuse writes", NULL},
 		{"allow-other", NULL, CMD_FLAG, &o.allow_other, "let other users in", NULL},
 		{"foreground", NULL, CMD_FLAG, &o.foreground, "stay until it is unmounted", NULL},
+		CMD_PROVIDER_OPTION(provider),
 		CMD_KMS_OPTIONS(o.kms),
 	};
 	const struct cmd cmd = {"mount", "VOL DIR", 2,
@@ -129,5 +131,7 @@ int cmd_mount(int argc, char **argv)
 		(void)err_prefix(&err, "mount");
 		return cmd_wrong(&err);
 	}
+	if (cmd_choose_provider(provider, &err) < 0)
+		return cmd_fail(&err);
 	return run(argv[first], argv[first + 1], fs >= 0 ? fs_types[fs] : NULL, &o);
 }
