@@ -56,11 +56,11 @@ void change_job_free(struct change_job *job)
 }
 
 /* On the watch's thread, the store closed. */
-static int grow(void *arg, const struct secret *data_key, struct err *err)
+static int grow(void *arg, struct secret **data_keys, struct err *err)
 {
 	struct change_job *job = arg;
 
-	return volume_grow(job->setup.volume_dir, job->setup.header, data_key, job->size_bytes,
+	return volume_grow(job->setup.volume_dir, job->setup.header, *data_keys, job->size_bytes,
 			   err);
 }
 
@@ -78,9 +78,12 @@ static int rewrap(void *arg, struct err *err)
 	AUTO(kms_closep) struct kms *user = NULL; /* the watch's acts as a service, where it can */
 	int r = kms_open(job->setup.kms_config, &user, err);
 
-	return r < 0 ? r
-		     : volume_wrap_anew(job->setup.volume_dir, job->setup.header, user,
-					job->setup.kms, err);
+	if (r < 0)
+		return r;
+	watch_errand_asks(job->setup.watch, user);
+	r = volume_wrap_anew(job->setup.volume_dir, job->setup.header, user, job->setup.kms, err);
+	watch_errand_asks(job->setup.watch, NULL);
+	return r;
 }
 
 static void *job_main(void *arg)

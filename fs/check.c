@@ -14,7 +14,7 @@
 #include "err.h"
 #include "flushed.h"
 #include "keys.h"
-#include "mac.h"
+#include "secret.h"
 
 /* What a volume's or a snapshot's directory may have besides segments/. */
 static const char *const names[] = {"volume.json",
@@ -101,12 +101,15 @@ static int look_at_flushed(struct check *c, struct err *err)
 
 static int make_keys(struct check *c, struct err *err)
 {
-	int r = 0;
+	int r;
 
-	if (c->data_key)
-		r = keys_segment_header(c->data_key, &c->header_mac, err);
-	if (r == 0 && c->data_key)
-		r = keys_volume_file(c->data_key, "map", c->geometry->volume_id, &c->map_mac, err);
+	if (!c->data_key)
+		return 0;
+	r = keys_segment_header(c->data_key, c->header_macs, err);
+	if (r == 0)
+		r = keys_volume_file(c->data_key, "map", c->geometry->volume_id, c->map_macs, err);
+	for (int age = 0; r == 0 && age < KEYS_AGES; age++)
+		r = keys_pick(c->data_key, (enum keys_age)age, &c->keys[age], err);
 	return r;
 }
 
@@ -170,8 +173,10 @@ void check_free(struct check *check)
 	free(check->unknown_leaves);
 	blockmap_free(check->map);
 	crew_free(check->crew);
-	mac_free(check->header_mac);
-	mac_free(check->map_mac);
+	keys_free_macs(check->header_macs);
+	keys_free_macs(check->map_macs);
+	for (int age = 0; age < KEYS_AGES; age++)
+		secret_free(check->keys[age]);
 	pthread_mutex_destroy(&check->lock);
 	free(check);
 }

@@ -31,6 +31,7 @@ int check_reader_open(struct check *c, struct check_reader *reader, const struct
 	segment_name(s->id, name);
 	reader->check = c;
 	reader->id = s->id;
+	reader->age = s->age;
 	reader->slots = malloc(STORE_IO_MAX / c->geometry->block_size * (size_t)c->slot_len);
 	reader->plain = malloc(c->geometry->block_size);
 	if (!reader->slots || !reader->plain)
@@ -51,7 +52,7 @@ int check_reader_keys(struct check *c, struct check_reader *reader)
 		return r < 0 && r != -ENODATA ? r : -EBADMSG;
 	r = secret_new(KEYS_SEGMENT_LEN, &reader->keys, NULL);
 	if (r == 0)
-		r = keys_segment(c->data_key, c->geometry->cipher, h.salt,
+		r = keys_segment(c->keys[reader->age], c->geometry->cipher, h.salt,
 				 secret_bytes(reader->keys), &reader->mac, NULL);
 	if (r == 0)
 		r = blockcrypt_new(c->geometry->cipher, BLOCKCRYPT_DECRYPT, c->geometry->block_size,

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "format.h"
+#include "keys.h"
 
 struct blockcrypt;
 struct blockmap;
@@ -24,6 +25,7 @@ struct check_gap {
 struct check_segment {
 	uint32_t id;
 	uint32_t previous; /* as its header says */
+	enum keys_age age; /* of the data key that it is under */
 	uint64_t len;	   /* of the file */
 	bool readable;	   /* it has a header that says with which salt */
 	bool sealed;
@@ -41,7 +43,9 @@ struct check {
 	const struct store_geometry *geometry;
 	const struct secret *data_key; /* NULL: without */
 	const struct check_options *options;
-	struct mac *header_mac, *map_mac; /* NULL without a key */
+	struct secret
+		*keys[KEYS_AGES]; /* each of them; NULL where there is none, as the next two */
+	struct mac *header_macs[KEYS_AGES], *map_macs[KEYS_AGES];
 	struct crew *crew;
 	struct blockmap *map;
 	bool has_root;
@@ -61,6 +65,7 @@ struct check {
 struct check_reader {
 	struct check *check;
 	uint32_t id;
+	enum keys_age age;
 	struct disk_file *file;
 	struct secret *keys;
 	struct mac *mac; /* of records without blocks */

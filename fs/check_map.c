@@ -57,10 +57,13 @@ static bool read_page(struct map_reader *m, const struct format_page *want, uint
 	unsigned slot = format_version_slot(want->version);
 	uint64_t off = want->level == FORMAT_LEAF ? format_leaf_off(want->index, slot)
 						  : format_index_off(want->index, slot);
+	struct mac *const *macs = m->check->map_macs;
 	uint8_t bytes[FORMAT_PAGE_LEN];
 
 	if (m->file && disk_pread(m->file, bytes, sizeof(bytes), off) == 0 &&
-	    format_page_get(bytes, want, m->check->map_mac, ret_entries) == 0)
+	    (format_page_get(bytes, want, macs[KEYS_NEWEST], ret_entries) == 0 ||
+	     (macs[KEYS_PREVIOUS] &&
+	      format_page_get(bytes, want, macs[KEYS_PREVIOUS], ret_entries) == 0)))
 		return true;
 	if (m->file) /* else it has been said */
 		say_page(m, off, want->level, want->index);
@@ -146,7 +149,11 @@ static int read_root(struct map_reader *m, unsigned i, struct format_root *ret_r
 	if (r == 0 && n < 0)
 		r = err_set(said, (int)-n, "read: %s", strerror((int)-n));
 	if (r == 0)
-		r = format_root_get(bytes, (size_t)n, &want, c->map_mac, ret_root, said);
+		r = format_root_get(bytes, (size_t)n, &want, c->map_macs[KEYS_NEWEST], ret_root,
+				    said);
+	if (r == -EBADMSG && c->map_macs[KEYS_PREVIOUS])
+		r = format_root_get(bytes, (size_t)n, &want, c->map_macs[KEYS_PREVIOUS], ret_root,
+				    said);
 	*ret_whole = r == 0;
 	free(bytes);
 	return 0;

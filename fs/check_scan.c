@@ -167,7 +167,7 @@ static int look_at_header(struct check *c, struct check_segment *s, struct check
 
 	if (r < 0)
 		return r == -ENODATA ? -EBADMSG : r;
-	r = format_segment_get(bytes, c->header_mac, &h, &why);
+	r = format_segment_get(bytes, c->header_macs[s->age], &h, &why);
 	if (r < 0 && format_segment_get(bytes, NULL, &h, NULL) < 0)
 		return -EBADMSG;
 	if (r < 0)
@@ -246,6 +246,32 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/*
+ * With two data keys: which segment is under which. One whose header does not say so is as the one before: what
+ * is under the newest comes behind all that is not.
+ */
+static void find_ages(struct check *c)
+{
+	enum keys_age before = KEYS_PREVIOUS;
+
+	for (size_t i = 0; i < c->segment_count; i++) {
+		struct check_segment *s = &c->segments[i];
+		uint8_t bytes[FORMAT_SEGMENT_LEN];
+		char name[SEGMENT_NAME_MAX];
+		struct format_segment h;
+		struct disk_file *file;
+
+		s->age = before;
+		segment_name(s->id, name);
+		if (disk_open(c->disk, name, DISK_READ, &file, NULL) < 0)
+			continue;
+		if (disk_pread(file, bytes, sizeof(bytes), 0) == 0 &&
+		    format_segment_get(bytes, c->header_macs[KEYS_NEWEST], &h, NULL) == 0)
+			s->age = before = KEYS_NEWEST;
+		disk_close(file);
+	}
+}
+
 int check_scan(struct check *c, struct err *err)
 {
 	int r = c->disk->ops->list(c->disk, "segments", take_name, c);
@@ -260,6 +286,8 @@ int check_scan(struct check *c, struct err *err)
 		return err_set(err, -r, "segments: %s", strerror(-r));
 	if (c->segment_count)
 		qsort(c->segments, c->segment_count, sizeof(*c->segments), by_id);
+	if (c->keys[KEYS_PREVIOUS])
+		find_ages(c);
 	r = crew_run(c->crew, (unsigned)c->segment_count, scan_segment, c);
 	if (r < 0)
 		return err_set(err, -r, "segments: %s", strerror(-r));

@@ -24,7 +24,6 @@
 #include "err.h"
 #include "format.h"
 #include "keys.h"
-#include "mac.h"
 
 #define ENTRIES FORMAT_PAGE_ENTRIES
 
@@ -39,7 +38,7 @@ static uint64_t group_count(const struct store_geometry *geometry)
 }
 
 int checkpoint_new(struct disk *disk, const struct store_geometry *geometry,
-		   const struct secret *data_key, struct checkpoint **ret_checkpoint,
+		   const struct secret *data_keys, struct checkpoint **ret_checkpoint,
 		   struct err *err)
 {
 	struct checkpoint *c = calloc(1, sizeof(*c));
@@ -58,7 +57,7 @@ int checkpoint_new(struct disk *disk, const struct store_geometry *geometry,
 		checkpoint_free(c);
 		return err_set(err, ENOMEM, "checkpoint: out of memory");
 	}
-	r = keys_volume_file(data_key, "map", geometry->volume_id, &c->mac, err);
+	r = keys_volume_file(data_keys, "map", geometry->volume_id, c->macs, err);
 	if (r < 0) {
 		checkpoint_free(c);
 		return r;
@@ -74,7 +73,7 @@ void checkpoint_free(struct checkpoint *checkpoint)
 	disk_close(checkpoint->map_file);
 	for (size_t i = 0; i < CHECKPOINT_ROOTS; i++)
 		disk_close(checkpoint->roots[i]);
-	mac_free(checkpoint->mac);
+	keys_free_macs(checkpoint->macs);
 	free(checkpoint->root.versions);
 	free(checkpoint->versions);
 	free(checkpoint->root_bytes);
@@ -84,7 +83,7 @@ void checkpoint_free(struct checkpoint *checkpoint)
 int checkpoint_write_root(struct checkpoint *c, const struct format_root *root, struct err *err)
 {
 	size_t i = root->checkpoint % CHECKPOINT_ROOTS;
-	int r = format_root_put(root, c->mac, c->root_bytes);
+	int r = format_root_put(root, c->macs[KEYS_NEWEST], c->root_bytes);
 
 	if (r == 0)
 		r = disk_pwrite(c->roots[i], c->root_bytes, format_root_len(root->groups), 0);
@@ -97,10 +96,10 @@ int checkpoint_write_root(struct checkpoint *c, const struct format_root *root, 
 }
 
 int checkpoint_create(struct disk *disk, const struct store_geometry *geometry,
-		      const struct secret *data_key, struct err *err)
+		      const struct secret *data_keys, struct err *err)
 {
 	struct checkpoint *c;
-	int r = checkpoint_new(disk, geometry, data_key, &c, err);
+	int r = checkpoint_new(disk, geometry, data_keys, &c, err);
 
 	if (r < 0)
 		return r;
@@ -144,7 +143,11 @@ static int read_root(struct checkpoint *c, size_t i, uint64_t *versions,
 	if (n < 0)
 		return err_set(err, (int)-n, "%s: read: %s", root_names[i], strerror((int)-n));
 	ret_root->versions = versions;
-	r = format_root_get(c->root_bytes, (size_t)n, &c->root, c->mac, ret_root, err);
+	r = format_root_get(c->root_bytes, (size_t)n, &c->root, c->macs[KEYS_NEWEST], ret_root,
+			    err);
+	if (r == -EBADMSG && c->macs[KEYS_PREVIOUS])
+		r = format_root_get(c->root_bytes, (size_t)n, &c->root, c->macs[KEYS_PREVIOUS],
+				    ret_root, err);
 	return r < 0 ? err_prefix(err, "%s", root_names[i]) : 0;
 }
 
@@ -186,12 +189,12 @@ static int choose_root(struct checkpoint *c, struct err *err)
 }
 
 int checkpoint_open(struct disk *disk, const struct store_geometry *geometry,
-		    const struct secret *data_key, struct checkpoint **ret_checkpoint,
+		    const struct secret *data_keys, struct checkpoint **ret_checkpoint,
 		    struct err *err)
 {
 	struct checkpoint *c;
 	uint32_t step;
-	int r = checkpoint_new(disk, geometry, data_key, &c, err);
+	int r = checkpoint_new(disk, geometry, data_keys, &c, err);
 
 	if (r < 0)
 		return r;
@@ -249,7 +252,9 @@ int checkpoint_read_page(struct checkpoint *c, const struct format_page *want,
 	if (r == -ENODATA)
 		r = -EBADMSG;
 	if (r == 0)
-		r = format_page_get(bytes, want, c->mac, ret_entries);
+		r = format_page_get(bytes, want, c->macs[KEYS_NEWEST], ret_entries);
+	if (r == -EBADMSG && c->macs[KEYS_PREVIOUS])
+		r = format_page_get(bytes, want, c->macs[KEYS_PREVIOUS], ret_entries);
 	if (r < 0)
 		return err_set(err, -r, "map: page at %" PRIu64 " (%s %" PRIu64 "): %s", off,
 			       want->level == FORMAT_LEAF ? "leaf" : "index", want->index,
@@ -314,7 +319,7 @@ int checkpoint_write_page(struct checkpoint *c, const struct format_page *page,
 	uint64_t off = page->level == FORMAT_LEAF ? format_leaf_off(page->index, slot)
 						  : format_index_off(page->index, slot);
 	uint8_t bytes[FORMAT_PAGE_LEN];
-	int r = format_page_put(page, entries, c->mac, bytes);
+	int r = format_page_put(page, entries, c->macs[KEYS_NEWEST], bytes);
 
 	if (r == 0)
 		r = disk_pwrite(c->map_file, bytes, sizeof(bytes), off);

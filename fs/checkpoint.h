@@ -26,7 +26,7 @@ struct checkpoint_log {
 
 /* Lay the files of an empty map into @disk, durably. */
 int checkpoint_create(struct disk *disk, const struct store_geometry *geometry,
-		      const struct secret *data_key, struct err *err);
+		      const struct secret *data_keys, struct err *err);
 
 /*
  * Open the files and read the roots; the newest that is whole counts. -EBADMSG neither is whole,
@@ -34,7 +34,7 @@ int checkpoint_create(struct disk *disk, const struct store_geometry *geometry,
  * outlive it.
  */
 int checkpoint_open(struct disk *disk, const struct store_geometry *geometry,
-		    const struct secret *data_key, struct checkpoint **ret_checkpoint,
+		    const struct secret *data_keys, struct checkpoint **ret_checkpoint,
 		    struct err *err);
 void checkpoint_free(struct checkpoint *checkpoint); /* NULL is allowed */
 
@@ -70,7 +70,7 @@ int checkpoint_copy(struct checkpoint *checkpoint, struct disk *to, uint32_t nex
  * knows of its own checkpoints is lost: the store that it belongs to must be open for reading only.
  */
 int checkpoint_write_new(struct disk *disk, const struct store_geometry *geometry,
-			 const struct secret *data_key, struct blockmap *map, uint32_t next_segment,
-			 struct err *err);
+			 const struct secret *data_keys, struct blockmap *map,
+			 uint32_t next_segment, struct err *err);
 
 #endif

@@ -52,11 +52,11 @@ static int write_roots(struct checkpoint *to, const struct format_root *like, st
 int checkpoint_copy(struct checkpoint *checkpoint, struct disk *to, uint32_t next_segment,
 		    int (*leaf)(void *arg, const uint64_t *entries), void *arg, struct err *err)
 {
-	struct checkpoint copy = {
-		.disk = to, .mac = checkpoint->mac, .root_bytes = checkpoint->root_bytes};
+	struct checkpoint copy = {.disk = to, .root_bytes = checkpoint->root_bytes};
 	struct format_root root = checkpoint->root;
 	int r = disk_open(to, "map", DISK_CREATE, &copy.map_file, err);
 
+	copy.macs[KEYS_NEWEST] = checkpoint->macs[KEYS_NEWEST]; /* borrowed */
 	for (uint64_t group = 0; r == 0 && group < root.groups; group++)
 		if (root.versions[group])
 			r = copy_group(checkpoint, &copy, group, leaf, arg, err);
@@ -69,8 +69,8 @@ int checkpoint_copy(struct checkpoint *checkpoint, struct disk *to, uint32_t nex
 }
 
 int checkpoint_write_new(struct disk *disk, const struct store_geometry *geometry,
-			 const struct secret *data_key, struct blockmap *map, uint32_t next_segment,
-			 struct err *err)
+			 const struct secret *data_keys, struct blockmap *map,
+			 uint32_t next_segment, struct err *err)
 {
 	struct checkpoint_log log = {.next_segment = next_segment};
 	struct checkpoint *c = NULL;
@@ -80,9 +80,9 @@ int checkpoint_write_new(struct disk *disk, const struct store_geometry *geometr
 
 	if (r < 0)
 		return err_set(err, -r, "map: out of memory");
-	r = checkpoint_create(disk, geometry, data_key, err);
+	r = checkpoint_create(disk, geometry, data_keys, err);
 	if (r == 0)
-		r = checkpoint_open(disk, geometry, data_key, &c, err);
+		r = checkpoint_open(disk, geometry, data_keys, &c, err);
 	if (r == 0)
 		r = checkpoint_write(c, map, leaves, count, &log, err);
 	if (r == 0) /* the other root */

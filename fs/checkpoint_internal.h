@@ -4,6 +4,7 @@
 
 #include "checkpoint.h"
 #include "format.h"
+#include "keys.h"
 
 struct disk_file;
 struct mac;
@@ -14,8 +15,8 @@ struct checkpoint {
 	struct disk *disk;
 	struct disk_file *map_file;
 	struct disk_file *roots[CHECKPOINT_ROOTS];
-	struct mac *mac;
-	struct format_root root; /* the last durable one; root.versions is owned */
+	struct mac *macs[KEYS_AGES]; /* written is by the newest; the other may be NULL */
+	struct format_root root;     /* the last durable one; root.versions is owned */
 	struct checkpoint_log log;
 	uint64_t previous_replay;
 	uint64_t stamp;	     /* the last one used */
@@ -26,7 +27,7 @@ struct checkpoint {
 
 /* One without files, of an empty map. */
 int checkpoint_new(struct disk *disk, const struct store_geometry *geometry,
-		   const struct secret *data_key, struct checkpoint **ret_checkpoint,
+		   const struct secret *data_keys, struct checkpoint **ret_checkpoint,
 		   struct err *err);
 
 /* Write @root into its file and sync it. */

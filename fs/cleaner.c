@@ -22,6 +22,7 @@
 #include "blockmap.h"
 #include "cleaner_move.h"
 #include "cleaner_pace.h"
+#include "clock.h"
 #include "disk.h"
 #include "err.h"
 #include "log.h"
@@ -35,7 +36,8 @@
 #define LOOK_BYTES  (16u << 20)	   /* written since the last look */
 #define LIVE_MAX    (128ULL << 20) /* moved in one step, unless a segment is larger */
 #define CHECKPOINTS 2		   /* that neither root names a segment which died before */
-#define ROOM_SPARED 8		   /* this part of what is free is left for the pages of these */
+#define BREATH	    2 /* under load it rests so many times as long as a move for the new key took */
+#define ROOM_SPARED 8 /* this part of what is free is left for the pages of these */
 
 struct cleaner {
 	struct store *store;	     /* fixed at new */
@@ -44,11 +46,13 @@ struct cleaner {
 	pthread_t thread;
 	bool thread_runs;
 	atomic_bool ending;
-	atomic_bool stirred;		/* a user changed something since the thread looked */
-	atomic_uint_least64_t appended; /* by users */
+	uint64_t seen_appended, seen_ms; /* what that was when it last changed; the thread's own */
+	atomic_bool stirred;		 /* a user changed something since the thread looked */
+	atomic_uint_least64_t appended;	 /* by users */
 	atomic_uint delay_us;
 	atomic_uint_least64_t moved, cleaned;
 	atomic_bool cleaning;
+	atomic_bool no_room;  /* to write anew what is under the previous data key */
 	atomic_bool pinned;   /* something is, so that looking whether it still is makes sense */
 	pthread_mutex_t lock; /* guards the rest */
 	pthread_cond_t work;  /* for the thread */
@@ -133,20 +137,12 @@ static uint64_t live_of_head(const struct view *v)
 	return 0;
 }
 
-/* Clean what is to be cleaned now. 1: some segments were; 0: there is nothing to clean. */
-static int clean(struct cleaner *c, const struct view *v, struct err *err)
+/* Move what is live in these segments. 1: done. */
+static int move(struct cleaner *c, const uint32_t *ids, size_t n, struct err *err)
 {
-	uint32_t ids[PACE_PICK_MAX];
-	uint64_t most = v->free_bytes - v->free_bytes / ROOM_SPARED, bytes = 0;
-	uint64_t usual = v->log.segment_size > LIVE_MAX ? v->log.segment_size : LIVE_MAX;
-	size_t n;
+	uint64_t bytes = 0;
 	int r;
 
-	if (most > usual)
-		most = usual;
-	n = pace_pick(v->info, v->count, &v->space, &v->log, v->mode, most, ids);
-	if (n == 0)
-		return 0;
 	atomic_store(&c->cleaning, true);
 	r = cleaner_move(c->mover, ids, n, &bytes, err);
 	atomic_store(&c->cleaning, false);
@@ -154,6 +150,74 @@ static int clean(struct cleaner *c, const struct view *v, struct err *err)
 	if (r == 0)
 		atomic_fetch_add(&c->cleaned, n);
 	return r < 0 ? r : 1;
+}
+
+/* Clean what is to be cleaned now. 1: some segments were; 0: there is nothing to clean. */
+static int clean(struct cleaner *c, const struct view *v, struct err *err)
+{
+	uint32_t ids[PACE_PICK_MAX];
+	uint64_t most = v->free_bytes - v->free_bytes / ROOM_SPARED;
+	uint64_t usual = v->log.segment_size > LIVE_MAX ? v->log.segment_size : LIVE_MAX;
+	size_t n;
+
+	if (most > usual)
+		most = usual;
+	n = pace_pick(v->info, v->count, &v->space, &v->log, v->mode, most, ids);
+	return n == 0 ? 0 : move(c, ids, n, err);
+}
+
+/* Let the users have the machine for @ms, unless there is something else to do. */
+static void breathe(struct cleaner *c, uint64_t ms)
+{
+	struct timespec until = clock_timespec(clock_monotonic_ms() + ms);
+	int r = 0;
+
+	pthread_mutex_lock(&c->lock);
+	while (r == 0 && !atomic_load(&c->ending) && !c->hungry)
+		r = pthread_cond_timedwait(&c->work, &c->lock, &until);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* Has nobody changed anything for a while? */
+static bool users_rest(struct cleaner *c, uint64_t now_ms)
+{
+	uint64_t appended = atomic_load(&c->appended);
+
+	if (appended != c->seen_appended) {
+		c->seen_appended = appended;
+		c->seen_ms = now_ms;
+	}
+	return now_ms - c->seen_ms >= IDLE_MS;
+}
+
+/*
+ * Write some of what is under the previous data key anew, and let its segments go when that was all. It
+ * needs room, most of all where snapshots keep the segments; the reserve is not for it. 1: done.
+ */
+static int renew(struct cleaner *c, const struct view *v, struct err *err)
+{
+	uint64_t keep = 2 * log_reserve_bytes(c->store->log, v->all_bytes) + v->log.segment_size;
+	uint64_t began = clock_monotonic_ms();
+	bool load = v->mode == PACE_LOAD && !users_rest(c, began);
+	uint32_t ids[PACE_PICK_MAX];
+	size_t n;
+	int r;
+
+	if (!v->space.previous_segments)
+		return 0;
+	c->pinned = true; /* look again: room may come, and what holds the files may go */
+	if (!v->space.previous_movable)
+		return v->space.previous == 0 && retire(c);
+	if (v->mode == PACE_HUNGRY)
+		return 0;
+	atomic_store(&c->no_room, v->free_bytes < keep);
+	if (atomic_load(&c->no_room))
+		return 0;
+	n = pace_pick_previous(v->info, v->count, &v->log, load ? 1 : LIVE_MAX, ids);
+	r = n ? move(c, ids, n, err) : 0;
+	if (r > 0 && load)
+		breathe(c, BREATH * (clock_monotonic_ms() - began));
+	return r;
 }
 
 /* Seal the head when what is in it is mostly dead. 1: done. */
@@ -187,6 +251,8 @@ static bool step(struct cleaner *c, enum pace_mode mode)
 		more = give_back(c, &v);
 	if (!more)
 		more = clean(c, &v, &err) > 0 && (v.mode != PACE_HUNGRY || retire(c));
+	if (!more)
+		more = renew(c, &v, &err) > 0;
 	if (!more && v.mode != PACE_LOAD && v.space.total > pace_limit(&v.space, &v.log, v.mode))
 		more = roll(c, &v, &err) > 0;
 	free(v.info);
@@ -397,6 +463,13 @@ int cleaner_clean_all(struct cleaner *cleaner, struct err *err)
 		v.log.head = until;
 		if (r >= 0)
 			r = clean(c, &v, err);
+		if (r == 0 && v.space.previous_movable) {
+			r = renew(c, &v, err);
+			if (r == 0)
+				r = err_set(err, ENOSPC,
+					    "no room to write anew what is under the previous "
+					    "data key");
+		}
 		free(v.info);
 	}
 	pthread_mutex_unlock(&c->step_lock);
@@ -414,4 +487,5 @@ void cleaner_stats(struct cleaner *cleaner, struct cleaner_stats *ret_stats)
 	ret_stats->moved_bytes = atomic_load(&cleaner->moved);
 	ret_stats->cleaned_segments = atomic_load(&cleaner->cleaned);
 	ret_stats->cleaning = atomic_load(&cleaner->cleaning);
+	ret_stats->no_room = atomic_load(&cleaner->no_room);
 }

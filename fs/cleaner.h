@@ -18,6 +18,7 @@ struct cleaner_stats {
 	uint64_t moved_bytes; /* appended to the log by moves since the store was opened */
 	uint64_t cleaned_segments;
 	bool cleaning; /* at this moment */
+	bool no_room;  /* for what is under the previous data key */
 };
 
 /* Starts the thread. @store outlives the cleaner, whose owner ends it with cleaner_free(). */

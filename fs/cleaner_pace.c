@@ -66,6 +66,11 @@ void pace_measure(const struct segment_info *info, size_t count, uint64_t kept,
 			sp.pinned += s->len;
 		else
 			sp.live += live_bytes(s, log);
+		if (s->previous) {
+			sp.previous_segments++;
+			sp.previous += live_bytes(s, log);
+			sp.previous_movable += s->damaged ? 0 : live_bytes(s, log);
+		}
 		sp.crumbs += may_be_cleaned(s, log) && is_crumb(s, log);
 	}
 	if (sp.total > sp.live + sp.pinned + sp.waiting)
@@ -155,6 +160,28 @@ size_t pace_pick(const struct segment_info *info, size_t count, const struct pac
 			break; /* one at a time: each gives some */
 	}
 	free(found);
+	return picked;
+}
+
+size_t pace_pick_previous(const struct segment_info *info, size_t count, const struct pace_log *log,
+			  uint64_t live_max, uint32_t ret_ids[PACE_PICK_MAX])
+{
+	uint64_t live = 0;
+	size_t picked = 0;
+
+	for (size_t i = 0; i < count && picked < PACE_PICK_MAX; i++) {
+		const struct segment_info *s = &info[i];
+		uint64_t bytes = live_bytes(s, log);
+
+		if (!s->previous || s->damaged || s->live_blocks == 0)
+			continue;
+		if (picked && bytes > live_max - live)
+			break;
+		ret_ids[picked++] = s->id;
+		if (bytes >= live_max)
+			break;
+		live += bytes;
+	}
 	return picked;
 }
 

@@ -34,6 +34,9 @@ struct pace_space {
 	uint64_t dead;	  /* what cleaning could give back: the rest of total */
 	unsigned crumbs;  /* segments that are short because a mount ended */
 	unsigned damaged;
+	uint64_t previous;	    /* slots of the map under the previous data key */
+	uint64_t previous_movable;  /* of them, in segments that are not damaged */
+	unsigned previous_segments; /* files under it, also without a live block */
 };
 
 void pace_measure(const struct segment_info *info, size_t count, uint64_t kept,
@@ -54,6 +57,14 @@ uint64_t pace_limit(const struct pace_space *space, const struct pace_log *log,
 size_t pace_pick(const struct segment_info *info, size_t count, const struct pace_space *space,
 		 const struct pace_log *log, enum pace_mode mode, uint64_t live_max,
 		 uint32_t ret_ids[PACE_PICK_MAX]);
+
+/*
+ * The segments to be written anew next because they are under the previous data key, by rising id: shared
+ * ones too, since what counts is the key and not the space. With at most @live_max bytes to move, unless
+ * one alone has more. Returns how many.
+ */
+size_t pace_pick_previous(const struct segment_info *info, size_t count, const struct pace_log *log,
+			  uint64_t live_max, uint32_t ret_ids[PACE_PICK_MAX]);
 
 /* By how much each write is to be delayed since cleaning does not keep up, in microseconds. */
 unsigned pace_delay_us(const struct pace_space *space, const struct pace_log *log);

@@ -19,7 +19,7 @@ struct notification_snapshot;
 /*
  * NULL members are left out. Names: mounted, unmounting; key-check (result: ok, refused, transient,
  * wrong-call); state-changed (from, to); what was done about it: io-held, io-refused, writes-refused,
- * key-wiped, io-resumed; hook (result); start-failed, close-failed; snapshot, snapshot-copy (result:
+ * key-wiped, io-resumed; data-key-rotation (result: begun, completed, failed); hook (result); start-failed, close-failed; snapshot, snapshot-copy (result:
  * succeeded, failed).
  */
 struct event {

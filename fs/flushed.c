@@ -21,18 +21,25 @@
 #define ALL_LEN (MAC_AT + MAC_LEN)
 
 struct flushed {
-	struct disk_file *file; /* NULL: there is none */
-	struct mac *mac;
+	struct disk_file *file;	     /* NULL: there is none */
+	struct mac *macs[KEYS_AGES]; /* written is by the newest; the other may be NULL */
 	bool known;
 	uint64_t seq; /* when opened */
 };
+
+static bool is_sealed(const struct flushed *f, const uint8_t bytes[ALL_LEN])
+{
+	for (int age = 0; age < KEYS_AGES && f->macs[age]; age++)
+		if (mac_check(f->macs[age], bytes, MAC_AT, bytes + MAC_AT, MAC_LEN) == 0)
+			return true;
+	return false;
+}
 
 static void read_file(struct flushed *f)
 {
 	uint8_t bytes[ALL_LEN];
 
-	if (!f->file || disk_pread(f->file, bytes, sizeof(bytes), 0) < 0 ||
-	    mac_check(f->mac, bytes, MAC_AT, bytes + MAC_AT, MAC_LEN) < 0 ||
+	if (!f->file || disk_pread(f->file, bytes, sizeof(bytes), 0) < 0 || !is_sealed(f, bytes) ||
 	    get_be64(bytes) != MAGIC || get_be32(bytes + 8) != FORMAT_VERSION)
 		return;
 	f->known = true;
@@ -54,7 +61,7 @@ static int open_file(struct flushed *f, struct disk *disk, bool read_only, struc
 }
 
 int flushed_open(struct disk *disk, const struct store_geometry *geometry,
-		 const struct secret *data_key, bool read_only, struct flushed **ret_flushed,
+		 const struct secret *data_keys, bool read_only, struct flushed **ret_flushed,
 		 struct err *err)
 {
 	struct flushed *f = calloc(1, sizeof(*f));
@@ -62,7 +69,7 @@ int flushed_open(struct disk *disk, const struct store_geometry *geometry,
 
 	if (!f)
 		return err_set(err, ENOMEM, NAME ": out of memory");
-	r = keys_volume_file(data_key, NAME, geometry->volume_id, &f->mac, err);
+	r = keys_volume_file(data_keys, NAME, geometry->volume_id, f->macs, err);
 	if (r == 0)
 		r = open_file(f, disk, read_only, err);
 	if (r < 0) {
@@ -78,7 +85,7 @@ void flushed_free(struct flushed *flushed)
 	if (!flushed)
 		return;
 	disk_close(flushed->file);
-	mac_free(flushed->mac);
+	keys_free_macs(flushed->macs);
 	free(flushed);
 }
 
@@ -94,7 +101,7 @@ uint64_t flushed_seq(const struct flushed *flushed)
 
 int flushed_copy(const struct flushed *flushed, struct disk *to, uint64_t seq, struct err *err)
 {
-	struct flushed copy = {.mac = flushed->mac};
+	struct flushed copy = {.macs = {flushed->macs[KEYS_NEWEST]}}; /* borrowed */
 	int r = disk_open(to, NAME, DISK_CREATE, &copy.file, err);
 
 	if (r < 0)
@@ -114,6 +121,6 @@ int flushed_put(struct flushed *flushed, uint64_t seq)
 	put_be64(bytes, MAGIC);
 	put_be32(bytes + 8, FORMAT_VERSION);
 	put_be64(bytes + SEQ_AT, seq);
-	r = mac_sign(flushed->mac, bytes, MAC_AT, bytes + MAC_AT);
+	r = mac_sign(flushed->macs[KEYS_NEWEST], bytes, MAC_AT, bytes + MAC_AT);
 	return r < 0 ? r : disk_pwrite(flushed->file, bytes, sizeof(bytes), 0);
 }

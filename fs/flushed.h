@@ -21,7 +21,7 @@ struct secret;
  * owns *@ret_flushed. A file that is missing or damaged is no error: flushed_known() is then false.
  */
 int flushed_open(struct disk *disk, const struct store_geometry *geometry,
-		 const struct secret *data_key, bool read_only, struct flushed **ret_flushed,
+		 const struct secret *data_keys, bool read_only, struct flushed **ret_flushed,
 		 struct err *err);
 void flushed_free(struct flushed *flushed); /* NULL is allowed */
 

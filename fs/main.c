@@ -33,6 +33,7 @@
 #include "outage.h"
 #include "profile.h"
 #include "requests.h"
+#include "rotate_job.h"
 #include "say.h"
 #include "secret.h"
 #include "snapshot.h"
@@ -216,8 +217,11 @@ static int mount_it(struct mounted *m, struct err *err)
 
 		m->snapshots = snapshot_job_new(m->volume_dir, m->watch);
 		m->changes = change_job_new(&change);
-		if (!m->snapshots || !m->changes)
+		m->rotation = rotate_job_new(&change, m->events);
+		if (!m->snapshots || !m->changes || !m->rotation)
 			r = err_set(err, ENOMEM, "out of memory");
+		else if (!m->read_only && m->header->geometry.previous_key)
+			r = rotate_job_start(m->rotation, err);
 	}
 	if (r == 0)
 		r = control_start(m->dir_fd, requests_handle, m, &m->control, err);
@@ -252,6 +256,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 		watch_end(m->watch);
 	hook_free(m->hook);	     /* nothing tells it any more */
 	change_job_free(m->changes); /* the watch does not do it any more */
+	rotate_job_free(m->rotation);
 	if (m->gate)
 		gate_end_hold(m->gate);
 	if (m->fusefs)

@@ -35,6 +35,7 @@ struct mounted {
 	struct fusefs *fusefs;
 	struct snapshot_job *snapshots;
 	struct change_job *changes;
+	struct rotate_job *rotation;
 	struct control *control;
 	bool read_only; /* asked for, or a snapshot */
 };

@@ -16,6 +16,7 @@
 #include "kms_json.h"
 #include "mount_internal.h"
 #include "profile.h"
+#include "rotate_job.h"
 #include "snapshot_job.h"
 #include "status.h"
 #include "volume.h"
@@ -72,6 +73,11 @@ static struct kms_json *tell_change(struct mounted *m)
 	return change_job_status(m->changes);
 }
 
+static struct kms_json *tell_rotation(struct mounted *m)
+{
+	return rotate_job_status(m->rotation);
+}
+
 static int do_start(struct mounted *m, const struct kms_json *request, struct err *err)
 {
 	(void)request;
@@ -110,6 +116,12 @@ static int do_change(struct mounted *m, const struct kms_json *request, struct e
 	return change_job_start(m->changes, request, err);
 }
 
+static int do_rotate(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	(void)request;
+	return rotate_job_start(m->rotation, err);
+}
+
 /* One of the two: what is told is the reply; what is done is answered with "ok". */
 static const struct {
 	const char *op;
@@ -125,6 +137,8 @@ static const struct {
 	{"resize", NULL, do_change},
 	{"rewrap", NULL, do_change},
 	{"change-status", tell_change, NULL},
+	{"rotate", NULL, do_rotate},
+	{"rotate-status", tell_rotation, NULL},
 };
 #define ROWS (sizeof(rows) / sizeof(*rows))
 

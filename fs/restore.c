@@ -143,6 +143,7 @@ static int restore(struct restoring *rs, struct restored *ret_restored, struct e
 		r = volume_same_key(rs->snapshot->header, rs->kms, rs->options->key_id, &same, err);
 	if (r < 0)
 		return r;
+	same = same && !rs->snapshot->header->geometry.previous_key; /* else it has two */
 	r = fill(rs, same, err);
 	if (r == -E2BIG && same) { /* too many writers: a data key of its own, then */
 		newdir_undo(rs->place);

@@ -107,7 +107,7 @@ static int derive_locked(struct segment *s, const uint8_t *salt, struct err *err
 	if (r < 0)
 		return r;
 	/* The keys go with the segment, also on failure. */
-	return keys_segment(t->data_key, t->geometry.cipher, salt, s->keys, &s->mac, err);
+	return keys_segment(t->data_keys[s->age], t->geometry.cipher, salt, s->keys, &s->mac, err);
 }
 
 int segment_open_locked(struct segment *s, struct err *err)
@@ -133,7 +133,12 @@ int segment_open_locked(struct segment *s, struct err *err)
 			    r == -ENODATA ? "the file is cut short" : strerror(-r));
 		goto fail;
 	}
-	r = format_segment_get(bytes, t->header_mac, &h, err);
+	r = format_segment_get(bytes, t->header_macs[KEYS_NEWEST], &h, err);
+	if (r == -EBADMSG && t->header_macs[KEYS_PREVIOUS] &&
+	    format_segment_get(bytes, t->header_macs[KEYS_PREVIOUS], &h, NULL) == 0) {
+		s->age = KEYS_PREVIOUS;
+		r = 0;
+	}
 	if (r < 0)
 		goto fail;
 	if (h.id != s->id || h.cipher != t->geometry.cipher ||
@@ -187,7 +192,7 @@ static int write_header(struct segment *s, struct disk_file *file, uint32_t prev
 
 	memcpy(h.salt, salt, FORMAT_SALT_LEN);
 	memcpy(h.writer, t->geometry.volume_id, FORMAT_WRITER_LEN - 1); /* its length is checked */
-	r = format_segment_put(&h, t->header_mac, bytes);
+	r = format_segment_put(&h, t->header_macs[s->age], bytes);
 	if (r == 0)
 		r = disk_pwrite(file, bytes, sizeof(bytes), 0);
 	if (r == 0)

@@ -23,10 +23,10 @@ struct segment_table;
 
 /*
  * The table of the segments in @disk, empty until segment_table_scan(). @disk must outlive it; keys
- * come from @data_key, which is copied. The caller owns *@ret_table.
+ * come from @data_keys (keys.h), which are copied. The caller owns *@ret_table.
  */
 int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
-		      const struct secret *data_key, struct segment_table **ret_table,
+		      const struct secret *data_keys, struct segment_table **ret_table,
 		      struct err *err);
 
 /* Close all files, wipe all keys, free. No segment may be held. NULL is allowed. */
@@ -86,7 +86,8 @@ struct segment_info {
 	uint64_t len; /* bytes of its file; 0: not looked at yet */
 	uint64_t live_blocks;
 	bool pinned; /* its file has a second name: a snapshot's. Cleaning it gives nothing back now */
-	bool damaged; /* the cleaner could not move all of it */
+	bool damaged;  /* the cleaner could not move all of it */
+	bool previous; /* under the previous data key */
 };
 
 /* All of them, by rising id; the caller frees. -ENOMEM. */

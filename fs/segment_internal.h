@@ -18,6 +18,7 @@ struct segment {
 	_Atomic(struct disk_file *) file; /* NULL until first held */
 	uint8_t *keys;			  /* SEGMENT_KEYS_LEN, fixed when file is set */
 	struct mac *mac;		  /* fixed when file is set */
+	enum keys_age age;		  /* of its data key; fixed when file is set */
 	atomic_uint holds;		  /* one of them the table's */
 	atomic_int_least64_t live;	  /* blocks that the map has here */
 	atomic_uint_least64_t len;	  /* bytes of the file; 0: not held yet */
@@ -48,10 +49,11 @@ struct recycled {
 struct segment_table {
 	struct disk *disk;		/* fixed at open */
 	struct store_geometry geometry; /* fixed at open */
-	struct secret *data_key;	/* fixed at open */
-	struct mac *header_mac;		/* fixed at open */
-	pthread_rwlock_t lock;		/* guards the next four */
-	struct segment **segments;	/* by rising id */
+	/* Fixed at open; the second of each is NULL where all segments are under one data key. */
+	struct secret *data_keys[KEYS_AGES];
+	struct mac *header_macs[KEYS_AGES];
+	pthread_rwlock_t lock;	   /* guards the next four */
+	struct segment **segments; /* by rising id */
 	size_t count;
 	size_t room;
 	uint32_t last;

@@ -20,7 +20,7 @@
 #define ID_SPAN_MAX (1u << 30)
 
 int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
-		      const struct secret *data_key, struct segment_table **ret_table,
+		      const struct secret *data_keys, struct segment_table **ret_table,
 		      struct err *err)
 {
 	struct segment_table *t = calloc(1, sizeof(*t));
@@ -34,9 +34,9 @@ int segment_table_new(struct disk *disk, const struct store_geometry *geometry,
 	pthread_mutex_init(&t->open_lock, NULL);
 	pthread_mutex_init(&t->keep_lock, NULL);
 	t->recycle_max = SEGMENT_KEPT_MAX;
-	r = secret_from(secret_cbytes(data_key), secret_len(data_key), &t->data_key, err);
-	if (r == 0)
-		r = keys_segment_header(data_key, &t->header_mac, err);
+	r = keys_segment_header(data_keys, t->header_macs, err);
+	for (int age = 0; r == 0 && age < KEYS_AGES; age++)
+		r = keys_pick(data_keys, (enum keys_age)age, &t->data_keys[age], err);
 	if (r < 0) {
 		segment_table_free(t);
 		return r;
@@ -61,8 +61,9 @@ void segment_table_free(struct segment_table *table)
 		secret_free(slab->bytes);
 		free(slab);
 	}
-	mac_free(table->header_mac);
-	secret_free(table->data_key);
+	keys_free_macs(table->header_macs);
+	for (int age = 0; age < KEYS_AGES; age++)
+		secret_free(table->data_keys[age]);
 	pthread_mutex_destroy(&table->keep_lock);
 	pthread_mutex_destroy(&table->open_lock);
 	pthread_rwlock_destroy(&table->lock);
@@ -300,6 +301,7 @@ int segment_table_survey(struct segment_table *table, struct segment_info **ret_
 			.live_blocks = (uint64_t)atomic_load(&s->live),
 			.pinned = links > 1,
 			.damaged = atomic_load(&s->damaged),
+			.previous = file && s->age == KEYS_PREVIOUS,
 		};
 	}
 	pthread_rwlock_unlock(&table->lock);

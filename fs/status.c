@@ -118,6 +118,7 @@ static int set_space(struct kms_json *obj, const struct store_stats *st)
 	       kms_json_set_u64(obj, "pinned_bytes", st->pinned_bytes) |
 	       kms_json_set_u64(obj, "segments", st->segments) |
 	       kms_json_set_u64(obj, "damaged_segments", st->damaged_segments) |
+	       kms_json_set_u64(obj, "previous_key_bytes", st->previous_bytes) |
 	       kms_json_set_bool(obj, "cleaning", st->cleaning) |
 	       kms_json_set_u64(obj, "cleaned_segments", st->cleaned_segments) |
 	       kms_json_set_u64(obj, "appended_bytes", st->appended_bytes) |

@@ -80,12 +80,15 @@ const char *store_writer(const struct store_geometry *geometry, uint32_t segment
 	return geometry->volume_id;
 }
 
-static int check_key(const struct secret *data_key, struct err *err)
+static int check_keys(const struct store_geometry *geometry, const struct secret *data_keys,
+		      struct err *err)
 {
-	if (secret_len(data_key) == STORE_DATA_KEY_LEN)
+	size_t want = STORE_DATA_KEY_LEN * (geometry->previous_key ? 2 : 1);
+
+	if (secret_len(data_keys) == want)
 		return 0;
-	return err_set(err, EINVAL, "data key of %zu bytes: must be %d", secret_len(data_key),
-		       STORE_DATA_KEY_LEN);
+	return err_set(err, EINVAL, "data key of %zu bytes: must be %zu", secret_len(data_keys),
+		       want);
 }
 
 int store_create_on(struct disk *disk, const struct store_geometry *geometry,
@@ -96,7 +99,9 @@ int store_create_on(struct disk *disk, const struct store_geometry *geometry,
 	int r = store_geometry_check(&g, err);
 
 	if (r == 0)
-		r = check_key(data_key, err);
+		r = check_keys(&g, data_key, err);
+	if (r == 0 && g.previous_key)
+		r = err_set(err, EINVAL, "a new store has one data key");
 	if (r < 0)
 		return r;
 	r = disk->ops->mkdir(disk, "segments");
@@ -165,17 +170,17 @@ static int check_flushed(const struct store *s, const struct replay_result *repl
 }
 
 /* Load the last checkpoint and replay the log behind it. */
-static int load(struct store *s, const struct secret *data_key, struct replay_result *ret_replay,
+static int load(struct store *s, const struct secret *data_keys, struct replay_result *ret_replay,
 		struct err *err)
 {
-	int r = segment_table_new(s->disk, &s->geometry, data_key, &s->table, err);
+	int r = segment_table_new(s->disk, &s->geometry, data_keys, &s->table, err);
 
 	if (r == 0)
 		r = segment_table_scan(s->table, err);
 	if (r == 0)
-		r = checkpoint_open(s->disk, &s->geometry, data_key, &s->checkpoint, err);
+		r = checkpoint_open(s->disk, &s->geometry, data_keys, &s->checkpoint, err);
 	if (r == 0)
-		r = flushed_open(s->disk, &s->geometry, data_key, s->read_only, &s->flushed, err);
+		r = flushed_open(s->disk, &s->geometry, data_keys, s->read_only, &s->flushed, err);
 	if (r == 0)
 		r = blockmap_new(s->geometry.size_bytes / s->geometry.block_size, s->slot_len,
 				 s->table, &s->map, err);
@@ -230,7 +235,7 @@ static int begin_writing(struct store *s, const struct replay_result *replay, st
 }
 
 int store_open_on(struct disk *disk, const struct store_geometry *geometry,
-		  const struct secret *data_key, bool read_only, struct store **ret_store,
+		  const struct secret *data_keys, bool read_only, struct store **ret_store,
 		  struct err *err)
 {
 	struct store_geometry g = *geometry;
@@ -239,7 +244,7 @@ int store_open_on(struct disk *disk, const struct store_geometry *geometry,
 	int r = store_geometry_check(&g, err);
 
 	if (r == 0)
-		r = check_key(data_key, err);
+		r = check_keys(&g, data_keys, err);
 	if (r < 0)
 		return r;
 	s = calloc(1, sizeof(*s));
@@ -257,7 +262,7 @@ int store_open_on(struct disk *disk, const struct store_geometry *geometry,
 	pthread_cond_init(&s->thread_work, NULL);
 	r = crew_new(&s->crew, err);
 	if (r == 0)
-		r = load(s, data_key, &replay, err);
+		r = load(s, data_keys, &replay, err);
 	if (r == 0 && !read_only)
 		r = begin_writing(s, &replay, err);
 	secret_wipe_stack(); /* of what replay has decrypted */
@@ -270,7 +275,7 @@ int store_open_on(struct disk *disk, const struct store_geometry *geometry,
 }
 
 int store_open(const char *dir, const struct store_geometry *geometry,
-	       const struct secret *data_key, bool read_only, struct store **ret_store,
+	       const struct secret *data_keys, bool read_only, struct store **ret_store,
 	       struct err *err)
 {
 	struct disk *disk;
@@ -278,7 +283,7 @@ int store_open(const char *dir, const struct store_geometry *geometry,
 
 	if (r < 0)
 		return r;
-	r = store_open_on(disk, geometry, data_key, read_only, ret_store, err);
+	r = store_open_on(disk, geometry, data_keys, read_only, ret_store, err);
 	if (r < 0)
 		disk_free(disk);
 	else
@@ -353,6 +358,9 @@ static void measure(struct store *store, struct store_stats *st)
 	st->dead_bytes = space.total - space.live - space.pinned;
 	st->pinned_bytes = space.pinned;
 	st->damaged_segments = space.damaged;
+	st->previous_bytes = space.previous;
+	st->previous_stuck_bytes = space.previous - space.previous_movable;
+	st->previous_segments = space.previous_segments;
 }
 
 void store_stats(struct store *store, struct store_stats *ret_stats)
@@ -371,6 +379,7 @@ void store_stats(struct store *store, struct store_stats *ret_stats)
 		st.appended_bytes = log_appended(store->log) - cl.moved_bytes;
 		st.cleaned_segments = cl.cleaned_segments;
 		st.cleaning = cl.cleaning;
+		st.previous_no_room = cl.no_room;
 		st.flushes = log_flushes(store->log);
 		st.writing_stopped = log_stopped(store->log) != 0;
 	}

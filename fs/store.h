@@ -15,7 +15,7 @@ struct err;
 struct secret;
 struct store;
 
-#define STORE_DATA_KEY_LEN   64 /* bytes */
+#define STORE_DATA_KEY_LEN   64 /* bytes of one; a secret may hold two (keys.h) */
 #define STORE_BLOCK_SIZE_MIN 4096
 #define STORE_BLOCK_SIZE_MAX 65536
 #define STORE_SIZE_MAX	     (64ULL << 40) /* bytes */
@@ -38,6 +38,7 @@ struct store_geometry {
 	char volume_id[32];    /* "vol-..." */
 	struct store_origin lineage[STORE_LINEAGE_MAX]; /* in rising order of below */
 	size_t lineage_count;				/* 0: all segments are the volume's own */
+	bool previous_key; /* some segments may be under the previous data key */
 };
 
 /* Id of the volume that wrote segment @segment of this one. The geometry's. */
@@ -57,13 +58,14 @@ int store_create(const char *dir, const struct store_geometry *geometry,
 		 const struct secret *data_key, struct err *err);
 
 /*
- * Open: load the last checkpoint, replay the log behind it. The keys are derived from @data_key
- * (borrowed, not kept). The caller holds the volume's lock. @read_only: nothing on disk is changed
+ * Open: load the last checkpoint, replay the log behind it. The keys are derived from @data_keys
+ * (borrowed, not kept): with a previous one exactly when the geometry says so. Then, open for writing, the
+ * cleaner writes all that is under that one anew under the newest (store_stats.previous_bytes). The caller holds the volume's lock. @read_only: nothing on disk is changed
  * and writes are refused with -EROFS.
  * -EBADMSG damaged (tag, checksum), -EUCLEAN makes no sense, -ENOENT a part is missing, -EIO, ...
  */
 int store_open(const char *dir, const struct store_geometry *geometry,
-	       const struct secret *data_key, bool read_only, struct store **ret_store,
+	       const struct secret *data_keys, bool read_only, struct store **ret_store,
 	       struct err *err);
 
 /*
@@ -110,7 +112,7 @@ struct disk;
 int store_create_on(struct disk *disk, const struct store_geometry *geometry,
 		    const struct secret *data_key, struct err *err);
 int store_open_on(struct disk *disk, const struct store_geometry *geometry,
-		  const struct secret *data_key, bool read_only, struct store **ret_store,
+		  const struct secret *data_keys, bool read_only, struct store **ret_store,
 		  struct err *err);
 
 struct store_snapshot {
@@ -163,7 +165,7 @@ int store_checkpoint(struct store *store, struct err *err);
 
 /*
  * Write anew all that is live in segments that are not being written, so that dead space goes and
- * neighbours stand together. It is done where it is worth it by itself. Errors as store_flush(), and
+ * neighbours stand together; with a previous data key, all that is under that. It is done where it is worth it by itself. Errors as store_flush(), and
  * -ENOSPC: the backing filesystem is full.
  */
 int store_clean(struct store *store, struct err *err);
@@ -181,9 +183,15 @@ struct store_stats {
 	uint64_t
 		damaged_segments; /* that the cleaner leaves alone, since a block fails its check */
 	bool cleaning;		  /* at this moment */
-	uint64_t segments;	  /* files */
-	uint64_t checkpoint;	  /* number of the last one */
-	uint64_t flushes;	  /* fsyncs that reached the disk */
+	uint64_t
+		previous_bytes; /* of blocks that are still under the previous data key, in the log */
+	uint64_t previous_segments; /* files that are */
+	uint64_t
+		previous_stuck_bytes; /* of previous_bytes: in segments with damage, so they stay */
+	bool previous_no_room;	   /* the backing filesystem has none to write more of them anew */
+	uint64_t segments;	   /* files */
+	uint64_t checkpoint;	   /* number of the last one */
+	uint64_t flushes;	   /* fsyncs that reached the disk */
 	uint64_t replayed_records; /* at this open */
 	uint64_t replayed_bytes;
 	bool writing_stopped; /* after an I/O error, until opened anew */

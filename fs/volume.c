@@ -23,6 +23,7 @@
 #include "bytes.h"
 #include "err.h"
 #include "ids.h"
+#include "keys.h"
 #include "mountinfo.h"
 #include "secret.h"
 #include "volume_seal.h"
@@ -225,13 +226,13 @@ int volume_lay_out(const char *dir, struct volume_header *header, const struct s
 	return r;
 }
 
-int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
-			   struct secret **ret_data_key, struct err *err)
+static int unwrap(const struct volume_header *header, const struct kms_blob *wrapped,
+		  struct kms *kms, struct secret **ret_data_key, struct err *err)
 {
 	struct kms_context context = {.pairs = header->pairs, .count = header->pair_count};
 	AUTO(secret_freep) struct secret *data_key = NULL;
-	int r = kms_decrypt(kms, header->wrapped_key.bytes, header->wrapped_key.len, &context,
-			    header->key_arn, &data_key, err);
+	int r = kms_decrypt(kms, wrapped->bytes, wrapped->len, &context, header->key_arn, &data_key,
+			    err);
 
 	if (r < 0)
 		return err_prefix(err, "cannot unwrap data key");
@@ -241,6 +242,31 @@ int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
 	*ret_data_key = data_key;
 	data_key = NULL;
 	return 0;
+}
+
+int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
+			   struct secret **ret_data_keys, struct err *err)
+{
+	AUTO(secret_freep) struct secret *newest = NULL, *previous = NULL;
+	int r = unwrap(header, &header->wrapped_key, kms, &newest, err);
+
+	if (r == 0 && header->geometry.previous_key) {
+		r = unwrap(header, &header->previous_key, kms, &previous, err);
+		return r < 0 ? r : keys_join(newest, previous, ret_data_keys, err);
+	}
+	if (r < 0)
+		return r;
+	*ret_data_keys = newest;
+	newest = NULL;
+	return 0;
+}
+
+int volume_check_key(const struct volume_header *header, struct kms *kms, struct err *err)
+{
+	AUTO(secret_freep) struct secret *newest = NULL;
+	int r = unwrap(header, &header->wrapped_key, kms, &newest, err);
+
+	return r < 0 ? r : volume_seal_check(header, newest, err);
 }
 
 /* A data key for the new volume, wrapped in @h, and unwrapped. */
@@ -288,18 +314,18 @@ int volume_create(const char *dir, const struct volume_create_options *options, 
 	return 0;
 }
 
-int volume_unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
-		  struct err *err)
+int volume_unwrap(const struct volume_header *header, struct kms *kms,
+		  struct secret **ret_data_keys, struct err *err)
 {
-	AUTO(secret_freep) struct secret *data_key = NULL;
-	int r = volume_unwrap_unsealed(header, kms, &data_key, err);
+	AUTO(secret_freep) struct secret *data_keys = NULL;
+	int r = volume_unwrap_unsealed(header, kms, &data_keys, err);
 
 	if (r == 0)
-		r = volume_seal_check(header, data_key, err);
+		r = volume_seal_check(header, data_keys, err);
 	if (r < 0)
 		return r;
-	*ret_data_key = data_key;
-	data_key = NULL;
+	*ret_data_keys = data_keys;
+	data_keys = NULL;
 	return 0;
 }
 

@@ -33,22 +33,22 @@ int volume_create(const char *dir, const struct volume_create_options *options, 
 		  struct err *err);
 
 /*
- * Ask KMS to unwrap the data key and check the header's MAC with it (-EBADMSG: the header was
- * edited). The caller owns *@ret_data_key. Errors of KMS as kms_decrypt() gives them.
+ * Ask KMS to unwrap the data key, and the previous one where there is one, and check the header's MAC with it
+ * (-EBADMSG: the header was edited). The caller owns *@ret_data_keys (keys.h). Errors of KMS as kms_decrypt()
+ * gives them.
  */
-int volume_unwrap(const struct volume_header *header, struct kms *kms, struct secret **ret_data_key,
-		  struct err *err);
+int volume_unwrap(const struct volume_header *header, struct kms *kms,
+		  struct secret **ret_data_keys, struct err *err);
 
-/* As volume_unwrap(), but the header's MAC is not looked at. */
-int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
-			   struct secret **ret_data_key, struct err *err);
+/* Can the data key be had? As volume_unwrap(), with one call of KMS always; it is wiped at once. */
+int volume_check_key(const struct volume_header *header, struct kms *kms, struct err *err);
 
 /* Is there a volume.json in @dir? */
 bool volume_is(const char *dir);
 
 /* As volume_unwrap(), but the header's MAC is not looked at: for who wants to know more of a damaged one. */
 int volume_unwrap_unsealed(const struct volume_header *header, struct kms *kms,
-			   struct secret **ret_data_key, struct err *err);
+			   struct secret **ret_data_keys, struct err *err);
 
 /* What fills a new volume before there is a header, so that a crash leaves no half of it. */
 struct volume_filler {

@@ -25,6 +25,7 @@ int volume_derive(const struct volume_header *from, const char *parent_snapshot,
 		return err_set(err, ENOMEM, "out of memory");
 	h->geometry = from->geometry;
 	h->geometry.lineage_count = 0;
+	h->geometry.previous_key = false;
 	memset(h->geometry.volume_id, 0, sizeof(h->geometry.volume_id));
 	strcpy(h->parent_snapshot, parent_snapshot);
 	h->created = (int64_t)time(NULL);

@@ -26,6 +26,7 @@ void volume_header_free(struct volume_header *header)
 	}
 	free(header->pairs);
 	kms_blob_free(&header->wrapped_key);
+	kms_blob_free(&header->previous_key);
 	free(header);
 }
 

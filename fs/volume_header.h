@@ -13,6 +13,8 @@
  *   created             UTC, "2026-01-31T23:59:59Z"
  *   lineage             array of {"volume_id", "below"}, at most STORE_LINEAGE_MAX: the segments with ids
  *                       below "below" (and not below the one before) were written for that volume
+ *   previous_data_key   null, or while the volume is written anew under a new data key
+ *                       {"wrapped_data_key"}: the one before; may be missing
  *   mac                 64 hex digits, see volume_seal.h
  */
 #ifndef FS_VOLUME_HEADER_H
@@ -40,7 +42,8 @@ struct secret;
 struct volume_header {
 	struct store_geometry geometry;
 	char key_arn[KMS_KEY_ID_MAX + 1];
-	struct kms_blob wrapped_key; /* owned */
+	struct kms_blob wrapped_key;  /* owned */
+	struct kms_blob previous_key; /* owned; none unless geometry.previous_key */
 	struct kms_pair *pairs; /* encryption context, owned with its strings; aws:ebs:id first */
 	size_t pair_count;
 	char parent_snapshot[32]; /* "" for none */

@@ -128,6 +128,18 @@ static int parse_context(const struct kms_json *obj, struct volume_header *h, st
 	return 0;
 }
 
+static int parse_wrapped(const struct kms_json *obj, struct kms_blob *ret, struct err *err)
+{
+	int r = kms_json_base64(obj, "wrapped_data_key", &ret->bytes, &ret->len, err);
+
+	if (r < 0)
+		return r;
+	if (ret->len < 1 || ret->len > KMS_BLOB_MAX)
+		return err_set(err, EUCLEAN, "member 'wrapped_data_key' has %zu bytes, not 1 to %d",
+			       ret->len, KMS_BLOB_MAX);
+	return 0;
+}
+
 static int parse_key(const struct kms_json *obj, struct volume_header *h, struct err *err)
 {
 	const char *arn;
@@ -138,13 +150,24 @@ static int parse_key(const struct kms_json *obj, struct volume_header *h, struct
 	if (strncmp(arn, "arn:", 4) != 0 || strlen(arn) > KMS_KEY_ID_MAX)
 		return err_set(err, EUCLEAN, "member 'key_arn' is no ARN");
 	strcpy(h->key_arn, arn);
-	r = kms_json_base64(obj, "wrapped_data_key", &h->wrapped_key.bytes, &h->wrapped_key.len,
-			    err);
+	return parse_wrapped(obj, &h->wrapped_key, err);
+}
+
+/* Volumes that were made before there was such a thing do not have the member. */
+static int parse_previous(const struct kms_json *obj, struct volume_header *h, struct err *err)
+{
+	struct kms_json *previous;
+	int r;
+
+	if (!kms_json_get(obj, "previous_data_key"))
+		return 0;
+	r = kms_json_object(obj, "previous_data_key", &previous, err);
 	if (r < 0)
 		return r;
-	if (h->wrapped_key.len < 1 || h->wrapped_key.len > KMS_BLOB_MAX)
-		return err_set(err, EUCLEAN, "member 'wrapped_data_key' has %zu bytes, not 1 to %d",
-			       h->wrapped_key.len, KMS_BLOB_MAX);
+	r = parse_wrapped(previous, &h->previous_key, err);
+	if (r < 0)
+		return err_prefix(err, "member 'previous_data_key'");
+	h->geometry.previous_key = true;
 	return 0;
 }
 
@@ -241,7 +264,8 @@ int volume_header_parse(const char *text, size_t len, struct volume_header **ret
 	strcpy(h->geometry.volume_id, id); /* its length is known now */
 	if ((r = parse_geometry(obj, h, err)) < 0 || (r = parse_key(obj, h, err)) < 0 ||
 	    (r = parse_context(obj, h, err)) < 0 || (r = parse_origin(obj, h, err)) < 0 ||
-	    (r = parse_lineage(obj, h, err)) < 0 || (r = parse_mac(obj, h, err)) < 0)
+	    (r = parse_lineage(obj, h, err)) < 0 || (r = parse_previous(obj, h, err)) < 0 ||
+	    (r = parse_mac(obj, h, err)) < 0)
 		return r;
 	*ret_header = h;
 	h = NULL;
@@ -270,6 +294,19 @@ static struct kms_json *lineage_json(const struct store_geometry *g)
 	if (r < 0)
 		kms_json_freep(&list);
 	return list;
+}
+
+static int set_previous(struct kms_json *obj, const struct volume_header *h)
+{
+	struct kms_json *previous;
+
+	if (!h->geometry.previous_key)
+		return kms_json_set_null(obj, "previous_data_key");
+	previous = kms_json_new_object();
+	if (previous && kms_json_set_base64(previous, "wrapped_data_key", h->previous_key.bytes,
+					    h->previous_key.len) < 0)
+		kms_json_freep(&previous);
+	return kms_json_set(obj, "previous_data_key", previous);
 }
 
 /* The header as a JSON object; NULL: out of memory. */
@@ -302,7 +339,8 @@ static struct kms_json *to_json(const struct volume_header *h)
 	     (*h->parent_snapshot ? kms_json_set_str(obj, "parent_snapshot", h->parent_snapshot)
 				  : kms_json_set_null(obj, "parent_snapshot")) |
 	     kms_json_set_str(obj, "created", created) |
-	     kms_json_set(obj, "lineage", lineage_json(g)) | kms_json_set_str(obj, "mac", mac);
+	     kms_json_set(obj, "lineage", lineage_json(g)) | set_previous(obj, h) |
+	     kms_json_set_str(obj, "mac", mac);
 	if (r < 0)
 		kms_json_freep(&obj);
 	return obj;

@@ -8,11 +8,12 @@
 #include "bytes.h"
 #include "err.h"
 #include "hkdf.h"
+#include "keys.h"
 #include "mac.h"
 #include "secret.h"
 #include "volume_header.h"
 
-#define FIELDS	  13
+#define FIELDS	  13	/* and one more with a previous data key */
 #define INPUT_MAX 65536 /* bytes; a header of the largest members stays far below */
 
 static int put_bytes(struct buf *in, const void *bytes, size_t len)
@@ -98,13 +99,20 @@ static int put_lineage(struct buf *in, const struct store_geometry *g)
 	return r;
 }
 
+static int put_previous(struct buf *in, const struct volume_header *h)
+{
+	int r = put_str(in, "previous_data_key");
+
+	return r < 0 ? r : put_bytes(in, h->previous_key.bytes, h->previous_key.len);
+}
+
 static int put_header(struct buf *in, const struct volume_header *h)
 {
 	const struct store_geometry *g = &h->geometry;
 	uint8_t be[4];
 	int r;
 
-	put_be32(be, FIELDS);
+	put_be32(be, FIELDS + g->previous_key);
 	if ((r = buf_append(in, be, sizeof(be))) < 0 ||
 	    (r = put_text(in, "format", VOLUME_HEADER_FORMAT)) < 0 ||
 	    (r = put_number(in, "format_version", VOLUME_FORMAT_VERSION)) < 0 ||
@@ -119,19 +127,22 @@ static int put_header(struct buf *in, const struct volume_header *h)
 	    (r = put_text(in, "parent_snapshot", h->parent_snapshot)) < 0 ||
 	    (r = put_number(in, "created", (uint64_t)h->created)) < 0)
 		return r;
-	return put_lineage(in, g);
+	r = put_lineage(in, g);
+	return r < 0 || !g->previous_key ? r : put_previous(in, h);
 }
 
 /* The bytes that are sealed, and the key's object that seals them; the caller frees both. */
-static int prepare(const struct volume_header *header, const struct secret *data_key,
+static int prepare(const struct volume_header *header, const struct secret *data_keys,
 		   struct buf *in, struct mac **ret_mac, struct err *err)
 {
-	AUTO(secret_freep) struct secret *mac_key = NULL;
+	AUTO(secret_freep) struct secret *mac_key = NULL, *newest = NULL;
 	int r = secret_new(MAC_KEY_LEN, &mac_key, err);
 
+	if (r == 0)
+		r = keys_pick(data_keys, KEYS_NEWEST, &newest, err);
 	if (r < 0)
 		return r;
-	r = hkdf_sha256(data_key, NULL, 0, VOLUME_SEAL_LABEL, secret_bytes(mac_key),
+	r = hkdf_sha256(newest, NULL, 0, VOLUME_SEAL_LABEL, secret_bytes(mac_key),
 			secret_len(mac_key), err);
 	if (r < 0)
 		return r;
@@ -142,12 +153,12 @@ static int prepare(const struct volume_header *header, const struct secret *data
 	return mac_new(secret_cbytes(mac_key), ret_mac, err);
 }
 
-int volume_seal_set(struct volume_header *header, const struct secret *data_key, struct err *err)
+int volume_seal_set(struct volume_header *header, const struct secret *data_keys, struct err *err)
 {
 	struct buf in = {.max = INPUT_MAX};
 	uint8_t tag[VOLUME_MAC_LEN];
 	struct mac *mac = NULL;
-	int r = prepare(header, data_key, &in, &mac, err);
+	int r = prepare(header, data_keys, &in, &mac, err);
 
 	if (r == 0 && mac_sign(mac, in.bytes, in.len, tag) < 0)
 		r = err_set(err, EIO, "%s: HMAC-SHA256 failed", VOLUME_HEADER_NAME);
@@ -158,12 +169,12 @@ int volume_seal_set(struct volume_header *header, const struct secret *data_key,
 	return r;
 }
 
-int volume_seal_check(const struct volume_header *header, const struct secret *data_key,
+int volume_seal_check(const struct volume_header *header, const struct secret *data_keys,
 		      struct err *err)
 {
 	struct buf in = {.max = INPUT_MAX};
 	struct mac *mac = NULL;
-	int r = prepare(header, data_key, &in, &mac, err);
+	int r = prepare(header, data_keys, &in, &mac, err);
 
 	if (r == 0) {
 		r = mac_check(mac, in.bytes, in.len, header->mac, sizeof(header->mac));

@@ -85,27 +85,34 @@ static void keep_store_stats(struct watch *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-int watch_unwrap(struct watch *w, struct secret **ret_key, struct err *err)
+/* Keep for the status what KMS said to a number of calls. */
+static void keep_answer(struct watch *w, unsigned calls, int r, const struct err *err)
 {
-	int r = volume_unwrap(w->setup.header, w->setup.kms, ret_key, err);
-
 	pthread_mutex_lock(&w->lock);
-	w->status.kms_calls++;
+	w->status.kms_calls += calls;
 	w->status.kms_error = *err;
 	w->status.kms_fault = r < 0 ? kms_fault(err) : KMS_FAULT_NONE;
 	pthread_mutex_unlock(&w->lock);
+}
+
+int watch_unwrap(struct watch *w, struct secret **ret_keys, struct err *err)
+{
+	unsigned calls = w->setup.header->geometry.previous_key ? 2 : 1;
+	int r = volume_unwrap(w->setup.header, w->setup.kms, ret_keys, err);
+
+	keep_answer(w, calls, r, err);
 	return r;
 }
 
 static enum keywatch_event check(struct watch *w, struct err *err)
 {
-	AUTO(secret_freep) struct secret *key = NULL; /* wiped as soon as it is known to be had */
 	enum keywatch_event answer = KEYWATCH_CHECK_TRANSIENT;
 	const char *result = "transient";
-	int r = watch_unwrap(w, &key, err);
+	int r = volume_check_key(w->setup.header, w->setup.kms, err);
 	struct event event = {
 		.name = "key-check", .reason = r < 0 ? err->msg : NULL, .err = r < 0 ? err : NULL};
 
+	keep_answer(w, 1, r, err);
 	if (r == 0) {
 		answer = KEYWATCH_CHECK_OK;
 		result = "ok";
@@ -450,6 +457,8 @@ void watch_end(struct watch *watch)
 {
 	pthread_mutex_lock(&watch->lock);
 	watch->quit = true;
+	if (watch->errand_kms)
+		kms_cancel(watch->errand_kms);
 	pthread_cond_signal(&watch->wake);
 	pthread_cond_broadcast(&watch->errand_done);
 	pthread_mutex_unlock(&watch->lock);

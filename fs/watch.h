@@ -59,21 +59,26 @@ int watch_with_store(struct watch *watch, int (*fn)(struct store *store, void *a
 
 /*
  * Have the watch's thread call @fn between its checks, while the volume is available, and wait for it. From
- * any other thread, one at a time. What @fn returned; -EAGAIN the volume is not available, -ECANCELED it
+ * any other thread; several take turns. What @fn returned; -EAGAIN the volume is not available, -ECANCELED it
  * is being unmounted.
  */
 int watch_do(struct watch *watch, int (*fn)(void *arg, struct err *err), void *arg,
 	     struct err *err);
 
 /*
- * From within watch_do(): unwrap the data key, hold I/O, close the store, call @between, and open the
- * store with the header as it is then; also when @between fails, whose error is then returned. I/O that
+ * From within watch_do(): an unmount cancels the calls of @kms, until this is called with NULL.
+ */
+void watch_errand_asks(struct watch *watch, struct kms *kms);
+
+/*
+ * From within watch_do(): unwrap the data keys, hold I/O, close the store, call @between, which may change the
+ * header and put other keys in the place of these, and open the store with what there is then; also when @between fails, whose error is then returned. I/O that
  * came meanwhile goes on in its order. If the store cannot be opened again, the volume is as without its
  * key, and opening is tried again after each good check (reaction none: I/O fails with EIO).
  */
 int watch_reopen(struct watch *watch,
-		 int (*between)(void *arg, const struct secret *data_key, struct err *err),
-		 void *arg, struct err *err);
+		 int (*between)(void *arg, struct secret **data_keys, struct err *err), void *arg,
+		 struct err *err);
 
 /* A manual start: check the key now. -EINVAL with a sentence in a state where that means nothing. */
 int watch_want_start(struct watch *watch, struct err *err);

@@ -5,6 +5,7 @@
 #include "err.h"
 #include "events.h"
 #include "gate.h"
+#include "kms.h"
 #include "say.h"
 #include "secret.h"
 #include "store.h"
@@ -36,22 +37,36 @@ int watch_do(struct watch *watch, int (*fn)(void *arg, struct err *err), void *a
 	struct watch_errand errand = {.run = fn, .arg = arg, .err = err};
 
 	pthread_mutex_lock(&watch->lock);
-	watch->errand = &errand;
-	pthread_cond_signal(&watch->wake);
+	while (watch->errand && !watch->quit)
+		pthread_cond_wait(&watch->errand_done, &watch->lock);
+	if (!watch->quit) {
+		watch->errand = &errand;
+		pthread_cond_signal(&watch->wake);
+	}
 	/* Once taken it is done to its end, also by an unmount. */
 	while (!errand.done && (errand.taken || !watch->quit))
 		pthread_cond_wait(&watch->errand_done, &watch->lock);
 	if (!errand.done) {
-		watch->errand = NULL;
+		if (watch->errand == &errand)
+			watch->errand = NULL;
 		errand.result = err_set(err, ECANCELED, "the volume is being unmounted");
 	}
 	pthread_mutex_unlock(&watch->lock);
 	return errand.result;
 }
 
+void watch_errand_asks(struct watch *watch, struct kms *kms)
+{
+	pthread_mutex_lock(&watch->lock);
+	watch->errand_kms = kms;
+	if (kms && watch->quit)
+		kms_cancel(kms);
+	pthread_mutex_unlock(&watch->lock);
+}
+
 int watch_reopen(struct watch *watch,
-		 int (*between)(void *arg, const struct secret *data_key, struct err *err),
-		 void *arg, struct err *err)
+		 int (*between)(void *arg, struct secret **data_keys, struct err *err), void *arg,
+		 struct err *err)
 {
 	AUTO(secret_freep) struct secret *key = NULL;
 	struct gate *gate = watch->setup.gate;
@@ -67,7 +82,7 @@ int watch_reopen(struct watch *watch,
 			"the volume is being changed, but requests to the disk below do not end");
 	r = watch_close_store(watch, err);
 	if (r == 0)
-		r = between(arg, key, err);
+		r = between(arg, &key, err);
 	opened = watch_open_store(watch, key, &open_err);
 	if (opened == 0) {
 		gate_open(gate);

@@ -39,11 +39,12 @@ struct watch {
 	bool held_too_long_said;
 	struct watch_errand *errand; /* what watch_do() wants done; NULL: nothing */
 	pthread_cond_t errand_done;
+	struct kms *errand_kms; /* that an errand asks; NULL: none */
 	struct err lost; /* num not 0: why an errand left the store closed; the thread's own */
 };
 
-/* Ask KMS for the data key, and keep what it says for the status. */
-int watch_unwrap(struct watch *w, struct secret **ret_key, struct err *err);
+/* Ask KMS for the data keys (keys.h), and keep what it says for the status. */
+int watch_unwrap(struct watch *w, struct secret **ret_keys, struct err *err);
 
 /* Open the store with the header as it is now, or close it: flushed, keys wiped. The gate is closed. */
 int watch_open_store(struct watch *w, const struct secret *key, struct err *err);

@@ -16,6 +16,7 @@
 #include "kmsvol_interrupt.h"
 #include "mount.h"
 #include "secret.h"
+#include "snapshot.h"
 #include "volume.h"
 
 #define POLL_MS 20
@@ -39,27 +40,33 @@ static int wait_for_daemon(const char *dir, struct err *err)
 	}
 }
 
-static int change_opened(const char *dir, int dir_fd, struct kms *kms, change_fn *fn, void *arg,
+/* @v has no header and no keys yet. */
+static int change_opened(struct change_volume *v, int dir_fd, change_fn *fn, void *arg,
 			 struct err *err)
 {
 	AUTO(volume_header_freep) struct volume_header *header = NULL;
-	AUTO(secret_freep) struct secret *key = NULL;
+	AUTO(secret_freep) struct secret *keys = NULL;
 	struct attachment *attachment = NULL;
-	int r = volume_header_load(dir, &header, err);
+	int r = volume_header_load(v->dir, &header, err);
 
+	if (r == 0 && snapshot_is(v->dir))
+		r = err_set(err, EROFS, "this is a snapshot, and never changed");
 	if (r == 0)
-		r = attachment_begin(header, dir_fd, kms, &attachment, &key, err);
+		r = attachment_begin(header, dir_fd, v->kms, &attachment, &keys, err);
+	v->header = header;
+	v->data_keys = keys;
 	if (r == 0)
-		r = fn(dir, header, kms, key, arg, err);
+		r = fn(v, arg, err);
 	attachment_end(attachment);
 	return r;
 }
 
-/* The volume is not mounted: hold its lock and do it. */
-static int change_here(const char *dir, const struct kms_config *config, change_fn *fn, void *arg,
-		       struct err *err)
+/* Hold its lock and do it. */
+static int change_locked(const char *dir, const struct kms_config *config, change_fn *fn, void *arg,
+			 struct err *err)
 {
 	AUTO(kms_closep) struct kms *kms = NULL;
+	struct change_volume v = {.dir = dir};
 	struct interrupt in;
 	int lock_fd = -1, dir_fd, sig, r = volume_lock(dir, &lock_fd, err);
 
@@ -72,7 +79,9 @@ static int change_here(const char *dir, const struct kms_config *config, change_
 		r = err_set(err, errno, "%s", strerror(errno));
 	if (r == 0) {
 		interrupt_begin(&in, kms);
-		r = change_opened(dir, dir_fd, kms, fn, arg, err);
+		v.kms = kms;
+		v.stop = &in.stop;
+		r = change_opened(&v, dir_fd, fn, arg, err);
 		sig = interrupt_end(&in);
 		kms_closep(&kms); /* wipes what it holds: we may not come back */
 		if (r < 0)
@@ -84,6 +93,14 @@ static int change_here(const char *dir, const struct kms_config *config, change_
 	return r;
 }
 
+int change_here(const char *dir, const struct kms_config *config, change_fn *fn, void *arg,
+		struct err *err)
+{
+	int r = change_locked(dir, config, fn, arg, err);
+
+	return r < 0 ? err_prefix(err, "volume '%s'", dir) : 0;
+}
+
 int change_run(const char *dir, const struct kms_config *config, const struct kms_json *request,
 	       change_fn *fn, void *arg, bool *ret_mounted, struct err *err)
 {
@@ -93,6 +110,5 @@ int change_run(const char *dir, const struct kms_config *config, const struct km
 	*ret_mounted = r != -ENOTCONN;
 	if (*ret_mounted)
 		return r < 0 ? r : wait_for_daemon(dir, err);
-	r = change_here(dir, config, fn, arg, err);
-	return r < 0 ? err_prefix(err, "volume '%s'", dir) : 0;
+	return change_here(dir, config, fn, arg, err);
 }

@@ -19,6 +19,7 @@
 #include "daemon.h"
 #include "disk.h"
 #include "err.h"
+#include "keys.h"
 #include "kms_json.h"
 #include "kmsvol_cmd.h"
 #include "kmsvol_interrupt.h"
@@ -263,6 +264,7 @@ static int repair(struct work *w, struct check *check, struct err *err)
 {
 	struct repair arg = {.work = w, .check = check};
 	struct volume_filler filler = {.fill = fill, .arg = &arg};
+	AUTO(secret_freep) struct secret *newest = NULL;
 	int r;
 
 	if (!w->sealed)
@@ -271,7 +273,10 @@ static int repair(struct work *w, struct check *check, struct err *err)
 			       "put a copy of it back",
 			       VOLUME_HEADER_NAME);
 	w->header->geometry.lineage_count = 0;
-	r = volume_lay_out(w->args->repair_to, w->header, w->key, &filler, err);
+	w->header->geometry.previous_key = false; /* all is written anew, under the newest */
+	r = keys_pick(w->key, KEYS_NEWEST, &newest, err);
+	if (r == 0)
+		r = volume_lay_out(w->args->repair_to, w->header, newest, &filler, err);
 	if (r == 0)
 		r = save_report(w, err);
 	return r < 0 ? err_prefix(err, "'%s'", w->args->repair_to) : 0;

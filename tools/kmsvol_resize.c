@@ -33,13 +33,11 @@ struct resize {
 	bool json, mounted, fs;
 };
 
-static int grow_here(const char *dir, struct volume_header *header, struct kms *kms,
-		     const struct secret *data_key, void *arg, struct err *err)
+static int grow_here(const struct change_volume *v, void *arg, struct err *err)
 {
 	const struct resize *resize = arg;
 
-	(void)kms;
-	return volume_grow(dir, header, data_key, resize->size_bytes, err);
+	return volume_grow(v->dir, v->header, v->data_keys, resize->size_bytes, err);
 }
 
 /* The volume itself. Does nothing when it has the size already. */

@@ -41,6 +41,31 @@ static void every_byte_is_counted_once(void **state)
 	assert_int_equal(space.damaged, 1);
 }
 
+static void previous_key_goes_by_id_and_shared_ones_too(void **state)
+{
+	struct segment_info info[] = {sealed(1, 100), sealed(2, 0), sealed(3, 100), sealed(4, 100),
+				      sealed(5, 100)};
+	uint32_t ids[PACE_PICK_MAX];
+	struct pace_space space;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		info[i].previous = true;
+	info[0].pinned = true;
+	info[2].damaged = true;
+	pace_measure(info, 5, 0, &log_of_ten, &space);
+	assert_int_equal(space.previous_segments, 4);
+	assert_int_equal(space.previous, 300 * SLOT);
+	assert_int_equal(space.previous_movable, 200 * SLOT);
+	assert_int_equal(pace_pick_previous(info, 5, &log_of_ten, UINT64_MAX, ids), 2);
+	assert_int_equal(ids[0], 1);
+	assert_int_equal(ids[1], 4);
+	assert_int_equal(pace_pick_previous(info, 5, &log_of_ten, 150 * SLOT, ids), 1);
+	assert_int_equal(pace_pick_previous(info, 5, &log_of_ten, 1, ids), 1); /* at least one */
+	info[0].live_blocks = info[3].live_blocks = 0;
+	assert_int_equal(pace_pick_previous(info, 5, &log_of_ten, UINT64_MAX, ids), 0);
+}
+
 static void emptiest_goes_first_and_what_must_stay_never(void **state)
 {
 	struct segment_info info[] = {sealed(1, 200), sealed(2, 20),  sealed(3, 120),
@@ -217,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_byte_is_counted_once),
+		cmocka_unit_test(previous_key_goes_by_id_and_shared_ones_too),
 		cmocka_unit_test(emptiest_goes_first_and_what_must_stay_never),
 		cmocka_unit_test(nothing_is_done_where_nothing_is_to_be_gained),
 		cmocka_unit_test(shared_and_mostly_dead_is_left_to_the_snapshots),

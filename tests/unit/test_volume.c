@@ -185,6 +185,7 @@ static void seal_breaks_when_a_member_is_edited(void **state)
 			    "{\"volume_id\":\"vol-00000000000000002\",\"below\":1001}]"},
 		{"lineage", "[{\"volume_id\":\"vol-00000000000000003\",\"below\":7},"
 			    "{\"volume_id\":\"vol-00000000000000002\",\"below\":1000}]"},
+		{"previous_data_key", "{\"wrapped_data_key\":\"AAAA\"}"},
 		{"mac", "\"0000000000000000000000000000000000000000000000000000000000000000\""},
 	};
 	struct fixture *f = *state;
@@ -319,6 +320,11 @@ static const struct bad bads[] = {
 	 "[{\"volume_id\":\"vol-00000000000000001\",\"below\":7},"
 	 "{\"volume_id\":\"vol-00000000000000002\",\"below\":7}]",
 	 EUCLEAN, "member 'lineage': member 'below' is 7, not above 7"},
+	{"previous_data_key", "3", EUCLEAN, "member 'previous_data_key' is of type integer"},
+	{"previous_data_key", "{}", EUCLEAN,
+	 "member 'previous_data_key': member 'wrapped_data_key' is missing"},
+	{"previous_data_key", "{\"wrapped_data_key\":\"\"}", EUCLEAN,
+	 "member 'previous_data_key': member 'wrapped_data_key' has 0 bytes"},
 	{"mac", NULL, EUCLEAN, "member 'mac' is missing"},
 	{"mac", "\"00\"", EUCLEAN, "member 'mac' is not 64 hex digits"},
 };
