@@ -15,6 +15,7 @@ struct fusefs;
 struct gate;
 struct hook;
 struct kms;
+struct rotate_job;
 struct snapshot_job;
 struct volume_header;
 struct watch;

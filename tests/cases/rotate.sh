@@ -1,4 +1,5 @@
 #!/bin/bash
+# long
 # rotate --new-data-key: a volume gets a new data key and is written anew under it; mounted under load, not mounted,
 # killed in the middle, without its key in the middle, with snapshots, with damage, on a full disk.
 . "$(dirname "$0")/../lib/case.sh"
