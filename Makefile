@@ -28,13 +28,16 @@ ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -pthread -D_GNU_SOURCE -D_
 	-DFUSE_USE_VERSION=314 -DKMSVOL_VERSION='"$(VERSION)"' -Ikmsclient $(DIRS) -Itests/lib $(PC_CFLAGS)
 # Intel's library is used where its header is; it has no pkg-config file.
 IPSEC_MB_LIB = $(shell echo '\#include <intel-ipsec-mb.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo -lIPSec_MB)
-LINK_LIBS = $(shell pkg-config --libs $(LIBS)) $(IPSEC_MB_LIB) -pthread
+LINK_LIBS = $(shell pkg-config --libs $(LIBS)) $(IPSEC_MB_LIB) -lm -pthread
 KMSD_LINK_LIBS = $(shell pkg-config --libs $(KMSD_LIBS)) -pthread
 
 CLIENT_SRC := $(wildcard kmsclient/*.c)
 FS_SRC := $(filter-out fs/main.c,$(wildcard fs/*.c))
 KMSVOL_SRC := fs/main.c $(wildcard tools/*.c)
 KMSD_SRC := $(wildcard tools/kmsd/*.c)
+# What the picture of a scenario is made by: pure, and tested by itself.
+TIMELINE_SRC := tools/markup.c $(wildcard tools/timeline*.c)
+SCENARIO_FILES := $(wildcard tools/scenarios/*.scenario tools/scenarios/*.bash)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 TESTLIB_SRC := $(wildcard tests/lib/*.c)
 TESTTOOL_SRC := $(wildcard tests/tools/*.c)
@@ -47,7 +50,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
-.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd install uninstall clean format unit testtools fuzz fuzz-run fuzzers
+.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
 all: build
 
 help:
@@ -57,6 +60,7 @@ help:
 	@echo "make fuzz      set up, build with clang, run each fuzz target for FUZZ_SECONDS=60 (T=NAME: only some)"
 	@echo "make bench     set up, build, print the speed table beside other encrypted file systems"
 	@echo "make bench-kmsd set up, build, print how fast kmsd answers, empty and with a million grants"
+	@echo "make scenarios set up, build, run every scenario, with reports in $(B)/scenarios (T=NAME: only some)"
 	@echo "make setup     install the Debian packages that build and tests need"
 	@echo "make build     build kmsvol and kmsd into $(B)/"
 	@echo "make bench-store  space, cleaning, memory, mount after a kill: the store's numbers against their limits"
@@ -67,7 +71,7 @@ help:
 	@echo "V=1 shows the commands; SAN=address or SAN=thread builds with sanitizers into a directory of its own"
 
 # What is wanted runs in a second make, so that what set-up installed is seen.
-demo check crash-soak bench bench-kmsd:
+demo check crash-soak bench bench-kmsd scenarios:
 	$(Q)$(MAKE) setup
 	$(Q)$(MAKE) build
 	$(Q)$(MAKE) $@-run
@@ -90,6 +94,10 @@ build: $(BINS)
 
 demo-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) tests/demo
+
+# Every scenario, and their reports in $(B)/scenarios (T=NAME: only some).
+scenarios-run: $(BINS)
+	$(Q)BUILD=$(abspath $(B)) T=$(T) tests/scenarios
 
 check-run: $(BINS) unit $(TESTTOOLS) fuzzers
 	$(Q)BUILD=$(abspath $(B)) SAN=$(SAN) T=$(T) tests/run
@@ -121,6 +129,7 @@ $(B)/libkmsclient.a: $(call obj,$(CLIENT_SRC))
 $(B)/libkmsvolfs.a: $(call obj,$(FS_SRC))
 $(B)/libkmsd.a: $(call obj,$(filter-out tools/kmsd/main.c,$(KMSD_SRC)))
 $(B)/libtest.a: $(call obj,$(TESTLIB_SRC))
+$(B)/libtimeline.a: $(call obj,$(TIMELINE_SRC))
 $(B)/%.a:
 	@echo "  AR      $@"
 	@mkdir -p $(@D)
@@ -150,7 +159,7 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/dri
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(KMSD_LINK_LIBS) -lcmocka -lm
 
-$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libkmsvolfs.a $(B)/libkmsclient.a
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libtimeline.a $(B)/libkmsvolfs.a $(B)/libkmsclient.a
 	@echo "  LD      $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) -lcmocka -lm
@@ -163,11 +172,14 @@ $(B)/%.o: %.c Makefile
 install: build
 	install -Dm755 $(B)/kmsvol $(DESTDIR)$(PREFIX)/bin/kmsvol
 	install -Dm755 $(B)/kmsd $(DESTDIR)$(PREFIX)/bin/kmsd
+	for f in $(SCENARIO_FILES); do install -Dm644 $$f $(DESTDIR)$(PREFIX)/share/kmsvol/scenarios/$${f##*/}; done
 	for m in $(wildcard docs/*.1); do install -Dm644 $$m $(DESTDIR)$(PREFIX)/share/man/man1/$${m##*/}; done
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/kmsvol $(DESTDIR)$(PREFIX)/bin/kmsd
 	rm -f $(patsubst docs/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/*.1))
+	rm -f $(patsubst tools/scenarios/%,$(DESTDIR)$(PREFIX)/share/kmsvol/scenarios/%,$(SCENARIO_FILES))
+	-rmdir $(DESTDIR)$(PREFIX)/share/kmsvol/scenarios $(DESTDIR)$(PREFIX)/share/kmsvol
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -128,6 +128,7 @@ int cmd_resize(int argc, char **argv);
 int cmd_rotate(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
+int cmd_scenario(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_unmount(int argc, char **argv);

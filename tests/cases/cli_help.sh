@@ -34,9 +34,22 @@ refused 2 "^kmsvol: snapshot: unknown command 'frob'; see 'kmsvol snapshot --hel
 refused 2 "too few arguments, wanted are 'VOL \[SNAP\]'" "$KMSVOL" snapshot create
 refused 2 "too few arguments, wanted are 'SNAP'" "$KMSVOL" snapshot delete
 
+for command in list show run report probe calls; do
+	like "scenario --help lists $command" "$("$KMSVOL" scenario --help)" "^  $command  "
+	text=$("$KMSVOL" scenario "$command" --help 2>stderr)
+	is "scenario $command --help ends with 0" $? 0
+	is "scenario $command --help says nothing on stderr" "$(cat stderr)" ''
+	like "scenario $command --help shows the usage" "$text" "^usage: kmsvol scenario $command "
+	refused 2 "^kmsvol: scenario $command: unknown option '--bogus'; see 'kmsvol scenario $command" \
+		"$KMSVOL" scenario "$command" --bogus
+	refused 2 "^kmsvol: scenario $command: one argument too many: '[abc]'" "$KMSVOL" scenario "$command" a b c
+done
+refused 2 "^kmsvol: scenario: no command; see 'kmsvol scenario --help'$" "$KMSVOL" scenario
+refused 2 "^kmsvol: scenario: unknown command 'frob'; see 'kmsvol scenario --help'$" "$KMSVOL" scenario frob
+
 # Each option of the manual page is one of the program, and the other way round.
 manual=$(sed -n 's/^\.BI* \\-\\-\([a-z\\-]*\).*/\1/p' "$CASE_ROOT/docs/kmsvol.1" | tr -d '\\' | sort -u)
-program=$(for command in create mount start status events unmount export import check resize rotate restore diff 'snapshot create' 'snapshot list' 'snapshot delete'; do
+program=$(for command in create mount start status events unmount export import check resize rotate restore diff 'snapshot create' 'snapshot list' 'snapshot delete' 'scenario list' 'scenario run' 'scenario probe'; do
 	# shellcheck disable=SC2086
 	"$KMSVOL" $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'
 done; echo version)
