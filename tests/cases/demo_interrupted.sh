@@ -3,6 +3,7 @@
 # The demo leaves nothing behind: not when it runs to its end, and not when it is interrupted, in whatever
 # step. SEED=N repeats the moments.
 . "$(dirname "$0")/../lib/case.sh"
+. "$CASE_ROOT/tests/lib/left.sh"
 need aws jq psql runuser setsid
 need_root
 need_fuse
@@ -11,13 +12,10 @@ id postgres >/dev/null 2>&1 || skip_all 'needs PostgreSQL'
 SEED=${SEED:-$(date +%s)}
 RANDOM=$SEED
 note "SEED=$SEED"
-mkdir scratch
-chmod 711 "$DIR" scratch
 
 # Starts the demo in a process group and a scratch directory of its own: $DEMO, $PLACE.
 start_demo() {
-	loops=$(losetup -a | sort)
-	runs=$(ls /run/kmsvol 2>/dev/null | sort)
+	watch_left kmsvol-demo
 	# Not "&" alone: what a shell starts in the background ignores SIGINT.
 	TMPDIR=$DIR/scratch BUILD=$BUILD setsid env --default-signal=INT "$CASE_ROOT/tests/demo" >demo.out 2>&1 &
 	DEMO=$!
@@ -30,27 +28,6 @@ said() {
 
 said_or_ended() {
 	said "$1" || ! kill -0 "$DEMO" 2>/dev/null
-}
-
-# Processes that belong to the demo in $1, other than zombies that nobody has taken yet.
-users_of() {
-	local p
-	for p in /proc/[0-9]*; do
-		[ "${p#/proc/}" != $$ ] && [ "${p#/proc/}" != "$BASHPID" ] || continue
-		grep -qsz -- "$1" "$p/cmdline" "$p/environ" || [[ $(readlink "$p/cwd") == "$1"* ]] || continue
-		grep -qs '^State:.Z' "$p/status" || echo "${p#/proc/} $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null)"
-	done
-}
-
-nothing_left() {
-	local n
-	is "$1: no scratch directory" "$(ls scratch)" ''
-	not_ok "$1: no mount" grep -F -- "$DIR/scratch" /proc/self/mountinfo
-	is "$1: no loop device of its own" "$(losetup -a | sort | comm -13 <(echo "$loops") - |
-		grep -E '/run/kmsvol/|\(/disk\)')" ''
-	is "$1: nothing of its own in /run/kmsvol" \
-		"$(ls /run/kmsvol 2>/dev/null | sort | comm -13 <(echo "$runs") -)" ''
-	is "$1: no process" "$(users_of "$DIR/scratch/kmsvol-demo")" ''
 }
 
 # interrupt STEP MS: that long after STEP was announced.

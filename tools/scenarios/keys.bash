@@ -3,8 +3,8 @@
 
 ACCOUNT=111122223333
 KMSD_PID=
-declare -A key # the ARN of each key by its name in the scenario: ${key[a]}
-declare -A key_was_disabled
+declare -A key=() # the ARN of each key by its name in the scenario: ${key[a]}
+declare -A key_was_disabled=()
 
 # aws ARGUMENT...: the aws command, at the KMS of this run. Old ones do not know AWS_ENDPOINT_URL.
 aws() {
@@ -41,9 +41,10 @@ key_state() {
 
 # make_key NAME: a new KMS key, or with real AWS the one that the user named: the first, then the second.
 make_key() {
-	local state
+	local named=$KMSVOL_SCENARIO_KEY_A state
 	if [ "$AGAINST" = real-aws ]; then
-		[ "${#key[@]}" -eq 0 ] && key[$1]=$KMSVOL_SCENARIO_KEY_A || key[$1]=$KMSVOL_SCENARIO_KEY_B
+		[ "${#key[@]}" -eq 0 ] || named=$KMSVOL_SCENARIO_KEY_B
+		key[$1]=$named
 		OUT=$(aws kms describe-key --key-id "${key[$1]}" --query 'KeyMetadata.[Arn,KeyState]' --output text 2>&1) ||
 			die "key '${key[$1]}': $OUT"
 		read -r key[$1] state <<<"$OUT"

@@ -3,7 +3,7 @@
 
 RECOVERABLE=inaccessible-encryption-credentials-recoverable
 TERMINAL=inaccessible-encryption-credentials
-declare -A probe_pid volume_fs check_ms grace_ms recover_ms reaction
+declare -A probe_pid=() volume_fs=() check_ms=() grace_ms=() recover_ms=() reaction=()
 volumes=()
 
 # note_volume NAME: the report shows the volume $D/NAME.
