@@ -189,6 +189,35 @@ int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first)
 	return CMD_GO;
 }
 
+static int group_usage(const struct cmd_group *group)
+{
+	printf("usage: %s %s COMMAND [ARGUMENT]...\n\n%s\n\ncommands:\n", CMD_PROGRAM, group->name,
+	       group->help);
+	for (size_t i = 0; i < group->row_count; i++)
+		printf("  %-10s  %s\n", group->rows[i].name, group->rows[i].help);
+	printf("\noptions:\n  %-33s %s\n", "--help", "show this; after a command: how to use that");
+	return CMD_DONE;
+}
+
+int cmd_group(const struct cmd_group *group, int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	struct err err;
+
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return group_usage(group);
+	for (size_t i = 0; i < group->row_count; i++)
+		if (strcmp(word, group->rows[i].name) == 0)
+			return group->rows[i].run(argc - 1, argv + 1);
+	if (!*word)
+		(void)err_set(&err, EINVAL, "%s: no command; see '%s %s --help'", group->name,
+			      CMD_PROGRAM, group->name);
+	else
+		(void)err_set(&err, EINVAL, "%s: unknown %s '%s'; see '%s %s --help'", group->name,
+			      *word == '-' ? "option" : "command", word, CMD_PROGRAM, group->name);
+	return cmd_wrong(&err);
+}
+
 int cmd_check_kms(const struct kms_config *config, struct err *err)
 {
 	char region[PLACE_REGION_MAX + 1], url[PLACE_ENDPOINT_MAX + 1];

@@ -70,6 +70,23 @@ struct cmd {
  */
 int cmd_parse(const struct cmd *cmd, int argc, char **argv, int *ret_first);
 
+/* A command of a command: `kmsvol snapshot create`. */
+struct cmd_row {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+};
+
+struct cmd_group {
+	const char *name; /* "snapshot" */
+	const char *help; /* sentences for `--help` */
+	const struct cmd_row *rows;
+	size_t row_count;
+};
+
+/* Run the row that argv[1] names, or print the usage, or refuse. The exit code. */
+int cmd_group(const struct cmd_group *group, int argc, char **argv);
+
 /* Print the sentence in @err and return the exit code for it. */
 int cmd_fail(const struct err *err);
 

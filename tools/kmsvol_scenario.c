@@ -290,13 +290,7 @@ static int audit_cmd(int argc, char **argv)
 									  : CMD_DONE;
 }
 
-struct row {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-};
-
-static const struct row rows[] = {
+static const struct cmd_row rows[] = {
 	{"list", list_cmd, "list the scenarios"},
 	{"show", show_cmd, "print one"},
 	{"run", scenario_run_cmd, "run one, judge it, write a report"},
@@ -305,34 +299,12 @@ static const struct row rows[] = {
 	{"calls", audit_cmd, "note the calls that a kmsd gets"},
 };
 
-static int usage(void)
-{
-	printf("usage: %s scenario COMMAND [ARGUMENT]...\n\n"
-	       "Outages of a key, scripted: what happens to a volume and who uses it, judged, and "
-	       "as a "
-	       "picture.\n\ncommands:\n",
-	       CMD_PROGRAM);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		printf("  %-10s  %s\n", rows[i].name, rows[i].help);
-	printf("\noptions:\n  %-33s %s\n", "--help", "show this; after a command: how to use that");
-	return CMD_DONE;
-}
-
 int cmd_scenario(int argc, char **argv)
 {
-	const char *word = argc > 1 ? argv[1] : "";
-	struct err err;
+	static const struct cmd_group group = {"scenario",
+					       "Outages of a key, scripted: what happens to a "
+					       "volume and who uses it, judged, and as a picture.",
+					       rows, sizeof(rows) / sizeof(*rows)};
 
-	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
-		return usage();
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (strcmp(word, rows[i].name) == 0)
-			return rows[i].run(argc - 1, argv + 1);
-	if (!*word)
-		(void)err_set(&err, EINVAL, "scenario: no command; see '%s scenario --help'",
-			      CMD_PROGRAM);
-	else
-		(void)err_set(&err, EINVAL, "scenario: unknown %s '%s'; see '%s scenario --help'",
-			      *word == '-' ? "option" : "command", word, CMD_PROGRAM);
-	return cmd_wrong(&err);
+	return cmd_group(&group, argc, argv);
 }

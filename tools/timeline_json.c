@@ -15,6 +15,21 @@ static uint64_t since(const struct timeline *tl, uint64_t t)
 	return t > tl->begun ? t - tl->begun : 0;
 }
 
+/* An array of what @one makes of each of @count things, from @list on. NULL: out of memory. */
+static struct kms_json *array_of(const struct timeline *tl, const void *list, size_t count,
+				 struct kms_json *(*one)(const struct timeline *tl,
+							 const void *list, size_t i))
+{
+	struct kms_json *all = kms_json_new_array();
+	int r = all ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = kms_json_add(all, one(tl, list, i));
+	if (r < 0)
+		kms_json_freep(&all);
+	return all;
+}
+
 static struct kms_json *check_json(const struct timeline *tl, const struct timeline_check *c)
 {
 	struct kms_json *obj = kms_json_new_object();
@@ -28,28 +43,24 @@ static struct kms_json *check_json(const struct timeline *tl, const struct timel
 	return obj;
 }
 
-static struct kms_json *steps_json(const struct timeline *tl)
+static struct kms_json *step_json(const struct timeline *tl, const void *list, size_t s)
 {
-	struct kms_json *all = kms_json_new_array();
-	int r = all ? 0 : -ENOMEM;
+	const struct timeline_step *step = (const struct timeline_step *)list + s;
+	struct kms_json *obj = kms_json_new_object(), *checks = kms_json_new_array();
+	int r = obj && checks ? 0 : -ENOMEM;
 
-	for (size_t s = 0; s < tl->step_count && r == 0; s++) {
-		struct kms_json *obj = kms_json_new_object(), *checks = kms_json_new_array();
-
-		for (size_t i = 0; i < tl->check_count && checks; i++)
-			if (tl->checks[i].step == s)
-				r |= kms_json_add(checks, check_json(tl, &tl->checks[i]));
-		if (obj)
-			r |= kms_json_set_u64(obj, "ms", since(tl, tl->steps[s].t)) |
-			     kms_json_set_str(obj, "text", tl->steps[s].text) |
-			     kms_json_set(obj, "checks", checks);
-		else
-			kms_json_free(checks);
-		r |= kms_json_add(all, obj);
+	for (size_t i = 0; i < tl->check_count && r == 0; i++)
+		if (tl->checks[i].step == s)
+			r = kms_json_add(checks, check_json(tl, &tl->checks[i]));
+	if (r < 0) {
+		kms_json_free(checks);
+		kms_json_freep(&obj);
+		return NULL;
 	}
-	if (r < 0)
-		kms_json_freep(&all);
-	return all;
+	if ((kms_json_set_u64(obj, "ms", since(tl, step->t)) |
+	     kms_json_set_str(obj, "text", step->text) | kms_json_set(obj, "checks", checks)) < 0)
+		kms_json_freep(&obj);
+	return obj;
 }
 
 static struct kms_json *stretch_json(const struct timeline *tl, uint64_t from, uint64_t to,
@@ -95,27 +106,21 @@ static struct kms_json *spans_json(const struct timeline *tl, const struct timel
 	return all;
 }
 
-static struct kms_json *events_json(const struct timeline *tl, const struct timeline_volume *v)
+static struct kms_json *event_json(const struct timeline *tl, const void *list, size_t i)
 {
-	struct kms_json *all = kms_json_new_array();
-	int r = all ? 0 : -ENOMEM;
+	const struct timeline_event *e = (const struct timeline_event *)list + i;
+	struct kms_json *obj = kms_json_new_object();
 
-	for (size_t i = 0; i < v->event_count && r == 0; i++) {
-		struct kms_json *obj = kms_json_new_object();
-
-		if (obj)
-			r = kms_json_set_u64(obj, "ms", since(tl, v->events[i].t)) |
-			    kms_json_set_str(obj, "event", v->events[i].id) |
-			    kms_json_set_str(obj, "text", v->events[i].text);
-		r |= kms_json_add(all, obj);
-	}
-	if (r < 0)
-		kms_json_freep(&all);
-	return all;
+	if (obj &&
+	    (kms_json_set_u64(obj, "ms", since(tl, e->t)) | kms_json_set_str(obj, "event", e->id) |
+	     kms_json_set_str(obj, "text", e->text)) < 0)
+		kms_json_freep(&obj);
+	return obj;
 }
 
-static struct kms_json *volume_json(const struct timeline *tl, const struct timeline_volume *v)
+static struct kms_json *volume_json(const struct timeline *tl, const void *list, size_t i)
 {
+	const struct timeline_volume *v = (const struct timeline_volume *)list + i;
 	struct kms_json *obj = kms_json_new_object();
 	int r;
 
@@ -124,7 +129,7 @@ static struct kms_json *volume_json(const struct timeline *tl, const struct time
 	r = kms_json_set_str(obj, "name", v->states.name) |
 	    kms_json_set_str(obj, "volume_id", v->states.id ? v->states.id : "") |
 	    kms_json_set(obj, "states", track_json(tl, &v->states)) |
-	    kms_json_set(obj, "events", events_json(tl, v)) |
+	    kms_json_set(obj, "events", array_of(tl, v->events, v->event_count, event_json)) |
 	    kms_json_set_u64(obj, "samples", v->sample_count);
 	for (enum timeline_who who = TIMELINE_READER; who < TIMELINE_WHO; who++)
 		r |= kms_json_set(obj, timeline_who_name(who), spans_json(tl, v, who));
@@ -133,57 +138,29 @@ static struct kms_json *volume_json(const struct timeline *tl, const struct time
 	return obj;
 }
 
-static struct kms_json *volumes_json(const struct timeline *tl)
+static struct kms_json *key_json(const struct timeline *tl, const void *list, size_t i)
 {
-	struct kms_json *all = kms_json_new_array();
-	int r = all ? 0 : -ENOMEM;
+	const struct timeline_track *key = (const struct timeline_track *)list + i;
+	struct kms_json *obj = kms_json_new_object();
 
-	for (size_t i = 0; i < tl->volume_count && r == 0; i++)
-		r = kms_json_add(all, volume_json(tl, &tl->volumes[i]));
-	if (r < 0)
-		kms_json_freep(&all);
-	return all;
+	if (obj && (kms_json_set_str(obj, "name", key->name) |
+		    kms_json_set_str(obj, "arn", key->id ? key->id : "") |
+		    kms_json_set(obj, "states", track_json(tl, key))) < 0)
+		kms_json_freep(&obj);
+	return obj;
 }
 
-static struct kms_json *keys_json(const struct timeline *tl)
+static struct kms_json *call_json(const struct timeline *tl, const void *list, size_t i)
 {
-	struct kms_json *all = kms_json_new_array();
-	int r = all ? 0 : -ENOMEM;
+	const struct timeline_call *c = (const struct timeline_call *)list + i;
+	struct kms_json *obj = kms_json_new_object();
 
-	for (size_t i = 0; i < tl->key_count && r == 0; i++) {
-		const struct timeline_track *key = &tl->keys[i];
-		struct kms_json *obj = kms_json_new_object();
-
-		if (obj)
-			r = kms_json_set_str(obj, "name", key->name) |
-			    kms_json_set_str(obj, "arn", key->id ? key->id : "") |
-			    kms_json_set(obj, "states", track_json(tl, key));
-		r |= kms_json_add(all, obj);
-	}
-	if (r < 0)
-		kms_json_freep(&all);
-	return all;
-}
-
-static struct kms_json *calls_json(const struct timeline *tl)
-{
-	struct kms_json *all = kms_json_new_array();
-	int r = all ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < tl->call_count && r == 0; i++) {
-		const struct timeline_call *c = &tl->calls[i];
-		struct kms_json *obj = kms_json_new_object();
-
-		if (obj)
-			r = kms_json_set_u64(obj, "ms", since(tl, c->t)) |
-			    kms_json_set_str(obj, "operation", c->op) |
-			    kms_json_set_str(obj, "error", c->error) |
-			    kms_json_set_str(obj, "by", c->by_user ? "user" : "volume");
-		r |= kms_json_add(all, obj);
-	}
-	if (r < 0)
-		kms_json_freep(&all);
-	return all;
+	if (obj &&
+	    (kms_json_set_u64(obj, "ms", since(tl, c->t)) |
+	     kms_json_set_str(obj, "operation", c->op) | kms_json_set_str(obj, "error", c->error) |
+	     kms_json_set_str(obj, "by", c->by_user ? "user" : "volume")) < 0)
+		kms_json_freep(&obj);
+	return obj;
 }
 
 struct kms_json *timeline_json(const struct timeline *tl)
@@ -200,9 +177,12 @@ struct kms_json *timeline_json(const struct timeline *tl)
 	     kms_json_set_u64(obj, "time_scale", tl->time_scale) |
 	     kms_json_set_str(obj, "against", tl->against) |
 	     kms_json_set_str(obj, "version", tl->version) |
-	     kms_json_set(obj, "steps", steps_json(tl)) | kms_json_set(obj, "keys", keys_json(tl)) |
-	     kms_json_set(obj, "volumes", volumes_json(tl)) |
-	     kms_json_set(obj, "kms_calls", calls_json(tl))) < 0)
+	     kms_json_set(obj, "steps", array_of(tl, tl->steps, tl->step_count, step_json)) |
+	     kms_json_set(obj, "keys", array_of(tl, tl->keys, tl->key_count, key_json)) |
+	     kms_json_set(obj, "volumes",
+			  array_of(tl, tl->volumes, tl->volume_count, volume_json)) |
+	     kms_json_set(obj, "kms_calls", array_of(tl, tl->calls, tl->call_count, call_json))) <
+	    0)
 		kms_json_freep(&obj);
 	return obj;
 }
