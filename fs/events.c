@@ -108,6 +108,14 @@ static int set_snapshot(struct kms_json *obj, const struct notification_snapshot
 	       (v ? kms_json_set(obj, "notification", v) : 0);
 }
 
+static int set_experiment(struct kms_json *obj, const struct notification_experiment *n)
+{
+	struct kms_json *v = notification_experiment(n);
+
+	return kms_json_set_str(obj, "experiment", n->experiment_id) |
+	       (v ? kms_json_set(obj, "notification", v) : 0); /* our own words will do */
+}
+
 /* The line for @event, with its newline; the caller frees. NULL: out of memory. */
 static char *make_line(const struct events *e, const struct event *event)
 {
@@ -128,6 +136,8 @@ static char *make_line(const struct events *e, const struct event *event)
 		     set_if(obj, "kms_request_id", event->err->request_id);
 	if (event->failed_key && event->err)
 		r |= set_notification(obj, e, event);
+	if (event->experiment)
+		r |= set_experiment(obj, event->experiment);
 	if (event->snapshot)
 		r |= set_snapshot(obj, event->snapshot);
 	text = r ? NULL : kms_json_text(obj);

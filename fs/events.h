@@ -9,6 +9,7 @@
 
 struct err;
 struct events;
+struct notification_experiment;
 struct notification_snapshot;
 
 #define EVENTS_FILE "events.jsonl"
@@ -19,8 +20,9 @@ struct notification_snapshot;
 /*
  * NULL members are left out. Names: mounted, unmounting; key-check (result: ok, refused, transient,
  * wrong-call); state-changed (from, to); what was done about it: io-held, io-refused, writes-refused,
- * key-wiped, io-resumed; data-key-rotation (result: begun, completed, failed); hook (result); start-failed, close-failed; snapshot, snapshot-copy (result:
- * succeeded, failed).
+ * key-wiped, io-resumed; data-key-rotation (result: begun, completed, failed); hook (result); start-failed,
+ * close-failed; snapshot, snapshot-copy (result: succeeded, failed); experiment (from, to: states of FIS),
+ * volume-status (from, to: as EC2 has them).
  */
 struct event {
 	const char *name;
@@ -30,6 +32,7 @@ struct event {
 	const struct err *err; /* code and request id of AWS, where it has them */
 	const char *rds_event; /* "RDS-EVENT-0418", and then its text for this volume follows */
 	const struct notification_snapshot *snapshot; /* a snapshot was made, or not */
+	const struct notification_experiment *experiment;
 	const char *failed_key; /* key that kept an EBS volume from being attached; @err says why */
 };
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct err;
+struct faults;
 struct fusefs;
 struct gate;
 struct io_counters;
@@ -28,6 +29,7 @@ struct fusefs_setup {
 	bool allow_other;
 	struct gate *gate;
 	struct watch *watch;
+	struct faults *faults;
 	char *(*status_text)(void *arg); /* what `status` shows; malloc()ed. NULL: out of memory */
 	void *arg;
 };

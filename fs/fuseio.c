@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "faults.h"
 #include "gate.h"
 #include "say.h"
 #include "secret.h"
@@ -291,8 +292,12 @@ static void inside(struct fuseio *io, fuse_req_t req, const struct fuseio_call *
 		fuseio_submit(io, req, call);
 }
 
-/* Queue the request; or, when the gate has changed meanwhile, do what that wants. */
-static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
+/*
+ * Queue the request; @due_us 0: at the gate, else until then. When that is not to be, because of what has
+ * changed meanwhile, do what that wants.
+ */
+static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call,
+		     uint64_t due_us)
 {
 	struct waiting *w = new_waiting(io, req, call);
 	int r;
@@ -302,7 +307,7 @@ static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call
 		return;
 	}
 	fuse_req_interrupt_func(req, on_interrupt, w);
-	r = gate_wait(io->gate, &w->at_gate);
+	r = due_us ? gate_delay(io->gate, &w->at_gate, due_us) : gate_wait(io->gate, &w->at_gate);
 	if (r == GATE_MUST_WAIT)
 		return; /* it may be answered and freed already */
 	fuse_req_interrupt_func(req, NULL, NULL);
@@ -311,10 +316,34 @@ static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call
 		inside(io, req, call);
 		return;
 	}
+	if (r == -ESHUTDOWN) { /* faults are over: again, without one */
+		fuseio_submit(io, req, call);
+		return;
+	}
 	if (r == -ENOBUFS)
-		say_failure(io, call->op, ENOBUFS,
-			    "more requests wait for the key than may; they get EIO");
+		say_failure(io, call->op, ENOBUFS, "more requests wait than may; they get EIO");
 	reply_error(io, req, r == -ENOBUFS ? EIO : -r);
+}
+
+/* Does an injected fault take the request, which has entered the gate? Then it has left that. */
+static bool faulty(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
+{
+	static const unsigned targets[FUSEIO_OPS] = {
+		[FUSEIO_READ] = FAULT_READS,	  [FUSEIO_WRITE] = FAULT_WRITES,
+		[FUSEIO_FLUSH] = FAULT_FLUSHES,	  [FUSEIO_DISCARD] = FAULT_WRITES,
+		[FUSEIO_TRUNCATE] = FAULT_WRITES,
+	};
+	bool data = call->op == FUSEIO_READ || call->op == FUSEIO_WRITE;
+	struct fault_verdict v = faults_judge(io->faults, targets[call->op], data ? call->len : 0);
+
+	if (!v.error && (!v.due_us || call->never_wait))
+		return false;
+	gate_leave(io->gate, changes(call->op));
+	if (v.error)
+		reply_error(io, req, v.error);
+	else
+		let_wait(io, req, call, v.due_us);
+	return true;
 }
 
 void fuseio_submit(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call)
@@ -322,9 +351,10 @@ void fuseio_submit(struct fuseio *io, fuse_req_t req, const struct fuseio_call *
 	int r = gate_enter(io->gate, changes(call->op));
 
 	if (r == 0) {
-		inside(io, req, call);
+		if (!faulty(io, req, call))
+			inside(io, req, call);
 	} else if (r == GATE_MUST_WAIT && !call->never_wait) {
-		let_wait(io, req, call);
+		let_wait(io, req, call, 0);
 	} else {
 		reply_error(io, req, r == GATE_MUST_WAIT ? EIO : -r);
 	}

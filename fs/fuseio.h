@@ -13,6 +13,7 @@
 
 #include <fuse_lowlevel.h>
 
+struct faults;
 struct gate;
 struct io_counters;
 struct watch;
@@ -39,10 +40,11 @@ struct fuseio_call {
 	bool never_wait;     /* answer -EIO rather than wait */
 };
 
-/* All that requests share. Set the first six members, zero the rest, then fuseio_init(). */
+/* All that requests share. Set the first seven members, zero the rest, then fuseio_init(). */
 struct fuseio {
 	struct gate *gate;
 	struct watch *watch;
+	struct faults *faults;
 	struct stat attr; /* of `disk` at first; size, times and blocks are kept below */
 	bool read_only;
 	char *(*status_text)(void *arg); /* what `status` shows */

@@ -192,6 +192,7 @@ int fusefs_mount(const struct fusefs_setup *setup, struct fusefs **ret_fusefs, s
 	fs->setup = *setup;
 	fs->io.gate = setup->gate;
 	fs->io.watch = setup->watch;
+	fs->io.faults = setup->faults;
 	fs->io.read_only = setup->read_only;
 	fs->io.status_text = setup->status_text;
 	fs->io.status_arg = setup->arg;

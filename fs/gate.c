@@ -244,8 +244,8 @@ static void run_queue_locked(struct gate *g)
 	g->running = false;
 }
 
-/* Neither the mode nor a pause may hold what waits any more. */
-static void let_go_locked(struct gate *g)
+/* If neither the mode nor a pause holds what waits: it goes before all that comes from now on. */
+static void begin_drain_locked(struct gate *g)
 {
 	if (answer_waiter(g, false) != 0)
 		return;
@@ -254,6 +254,10 @@ static void let_go_locked(struct gate *g)
 		atomic_fetch_or(&g->word, DRAINING);
 	else
 		g->stats.stalled_ms = 0;
+}
+
+static void let_go_locked(struct gate *g)
+{
 	if (!g->running)
 		run_queue_locked(g);
 }
@@ -331,17 +335,30 @@ void gate_open(struct gate *gate)
 {
 	pthread_mutex_lock(&gate->lock);
 	atomic_store(&gate->word, GATE_OPEN | (atomic_load(&gate->word) & (PAUSED | DRAINING)));
+	begin_drain_locked(gate);
 	let_go_locked(gate);
 	pthread_mutex_unlock(&gate->lock);
 }
 
-void gate_pause(struct gate *gate, bool paused)
+void gate_pause(struct gate *gate)
 {
 	pthread_mutex_lock(&gate->lock);
-	if (paused)
-		atomic_fetch_or(&gate->word, PAUSED);
-	else if (atomic_fetch_and(&gate->word, ~PAUSED) & PAUSED)
-		let_go_locked(gate);
+	atomic_fetch_or(&gate->word, PAUSED);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_end_pause(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	if (atomic_fetch_and(&gate->word, ~PAUSED) & PAUSED)
+		begin_drain_locked(gate);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_let_go(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	let_go_locked(gate);
 	pthread_mutex_unlock(&gate->lock);
 }
 

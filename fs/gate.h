@@ -111,10 +111,13 @@ bool gate_drain(struct gate *gate, bool changes_only, uint64_t timeout_ms);
 void gate_open(struct gate *gate);
 
 /*
- * Pause: what the mode would let pass waits; what it refuses is refused. The end of a pause runs what waits as
- * gate_open() does, if the mode lets it. From any thread.
+ * Pause: what the mode would let pass waits; what it refuses is refused. The end of a pause makes it ready to
+ * run what waits, as gate_open() does, if the mode lets it; gate_let_go() has to follow, and runs it in its
+ * thread. A pause that begins between them counts. The first two never block. From any thread.
  */
-void gate_pause(struct gate *gate, bool paused);
+void gate_pause(struct gate *gate);
+void gate_end_pause(struct gate *gate);
+void gate_let_go(struct gate *gate);
 
 /*
  * Keep @waiter until @due_us (clock_monotonic_us()); a thread in gate_serve_delays() then runs it, or

@@ -24,6 +24,7 @@
 #include "daemon.h"
 #include "err.h"
 #include "events.h"
+#include "faults.h"
 #include "fusefs.h"
 #include "gate.h"
 #include "hook.h"
@@ -75,21 +76,21 @@ static uint64_t sysctl_number(const char *name)
 }
 
 /* How long a request may wait before the kernel aborts the whole mount; 0: as long as it likes. */
-static uint64_t hold_limit_ms(const struct mount_options *options)
+static uint64_t hold_limit_ms(void)
 {
 	uint64_t limit = sysctl_number("default_request_timeout") * 1000;
 	uint64_t max = sysctl_number("max_request_timeout") * 1000;
 
 	if (max && (limit == 0 || limit > max))
 		limit = max;
-	if (limit == 0 || options->watch.reaction != KEYWATCH_HANG)
+	if (limit == 0)
 		return 0;
 	if (limit / HOLD_MARGIN_PART > HOLD_MARGIN_MS)
 		limit -= limit / HOLD_MARGIN_PART;
 	else
 		limit -= limit / 2 < HOLD_MARGIN_MS ? limit / 2 : HOLD_MARGIN_MS;
 	say_warning("fs.fuse.max_request_timeout or default_request_timeout is set: requests that "
-		    "wait for the key get EIO after %llu s",
+		    "wait get EIO after %llu s",
 		    (unsigned long long)limit / 1000);
 	return limit;
 }
@@ -99,6 +100,16 @@ static int check_snapshot(struct mounted *m, struct err *err)
 {
 	m->read_only = true;
 	return snapshot_check(m->volume_dir, m->header, NULL, err);
+}
+
+static struct faults *new_faults(struct mounted *m)
+{
+	m->hold_limit_ms = hold_limit_ms();
+	return faults_new(&(struct faults_setup){.gate = m->gate,
+						 .events = m->events,
+						 .key_arn = m->header->key_arn,
+						 .time_scale = m->options->watch.time_scale,
+						 .hold_limit_ms = m->hold_limit_ms});
 }
 
 /* The header, the lock and the client: all that can be had before KMS is asked. */
@@ -127,7 +138,9 @@ static int open_volume(struct mounted *m, struct err *err)
 		return r;
 	m->gate = gate_new();
 	m->events = events_new(m->dir_fd, m->header->geometry.volume_id);
-	if (!m->gate || !m->events)
+	if (m->gate && m->events)
+		m->faults = new_faults(m);
+	if (!m->faults)
 		return err_set(err, ENOMEM, "out of memory");
 	return kms_open(&m->options->kms, &m->kms, err);
 }
@@ -163,7 +176,7 @@ static int open_store(struct mounted *m, struct err *err)
 		.events = m->events,
 		.config = m->options->watch,
 		.read_only = m->read_only,
-		.hold_limit_ms = hold_limit_ms(m->options),
+		.hold_limit_ms = m->hold_limit_ms,
 	};
 	const struct hook_setup hook = {.command = m->options->hook,
 					.timeout_ms = m->options->hook_timeout_ms,
@@ -197,6 +210,7 @@ static int mount_it(struct mounted *m, struct err *err)
 		.allow_other = m->options->allow_other,
 		.gate = m->gate,
 		.watch = m->watch,
+		.faults = m->faults,
 		.status_text = requests_status_text,
 		.arg = m,
 	};
@@ -251,6 +265,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 	int r = 0;
 
 	control_stop(m->control); /* it too may be answering what waits */
+	faults_end(m->faults);	  /* what they hold comes to the gate */
 	snapshot_job_free(m->snapshots);
 	if (m->watch)
 		watch_end(m->watch);
@@ -265,6 +280,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 		r = watch_close(m->watch, err);
 	fusefs_free(m->fusefs);
 	watch_free(m->watch);
+	faults_free(m->faults);
 	gate_free(m->gate);
 	attachment_end(m->attachment);
 	kms_close(m->kms);

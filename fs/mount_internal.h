@@ -11,6 +11,7 @@ struct attachment;
 struct change_job;
 struct control;
 struct events;
+struct faults;
 struct fusefs;
 struct gate;
 struct hook;
@@ -33,6 +34,9 @@ struct mounted {
 	struct events *events;
 	struct hook *hook;
 	struct watch *watch;
+	struct faults *faults;
+	uint64_t
+		hold_limit_ms; /* how long the kernel lets a request wait; 0: as long as it likes */
 	struct fusefs *fusefs;
 	struct snapshot_job *snapshots;
 	struct change_job *changes;

@@ -63,8 +63,9 @@ static struct kms_json *resources_of(const struct notification *n, const char *r
 }
 
 /* The frame of an event. Takes @resources and @detail; NULL: out of memory, or no ARN. */
-static struct kms_json *event_of(const char *type, const char *key_arn, int64_t seconds,
-				 struct kms_json *resources, struct kms_json *detail)
+static struct kms_json *event_from(const char *source, const char *type, const char *key_arn,
+				   int64_t seconds, struct kms_json *resources,
+				   struct kms_json *detail)
 {
 	char region[PART_MAX + 1], account[PART_MAX + 1], uuid[37], time[UTC_LEN];
 	struct kms_json *obj = kms_json_new_object();
@@ -72,8 +73,7 @@ static struct kms_json *event_of(const char *type, const char *key_arn, int64_t 
 	if (obj && resources && detail && parts(key_arn, region, account) && new_uuid(uuid) &&
 	    utc_format(seconds, time) == 0 &&
 	    (kms_json_set_str(obj, "version", "0") | kms_json_set_str(obj, "id", uuid) |
-	     kms_json_set_str(obj, "detail-type", type) |
-	     kms_json_set_str(obj, "source", "aws.ec2") |
+	     kms_json_set_str(obj, "detail-type", type) | kms_json_set_str(obj, "source", source) |
 	     kms_json_set_str(obj, "account", account) | kms_json_set_str(obj, "time", time) |
 	     kms_json_set_str(obj, "region", region)) == 0) {
 		if ((kms_json_set(obj, "resources", resources) |
@@ -86,6 +86,12 @@ static struct kms_json *event_of(const char *type, const char *key_arn, int64_t 
 	kms_json_free(detail);
 	kms_json_free(obj);
 	return NULL;
+}
+
+static struct kms_json *event_of(const char *type, const char *key_arn, int64_t seconds,
+				 struct kms_json *resources, struct kms_json *detail)
+{
+	return event_from("aws.ec2", type, key_arn, seconds, resources, detail);
 }
 
 struct kms_json *notification_attach_failed(const struct notification *n)
@@ -127,6 +133,38 @@ struct kms_json *notification_snapshot(const struct notification_snapshot *n)
 	     (copy && !n->cause ? kms_json_set_str(d, "incremental", "false") : 0)) < 0)
 		goto fail;
 	return event_of("EBS Snapshot Notification", n->key_arn, n->end, list, d);
+fail:
+	kms_json_free(list);
+	kms_json_free(d);
+	return NULL;
+}
+
+static struct kms_json *state_of(const char *status, const char *reason)
+{
+	struct kms_json *obj = kms_json_new_object();
+
+	if (obj &&
+	    (kms_json_set_str(obj, "status", status) | kms_json_set_str(obj, "reason", reason)) < 0)
+		kms_json_freep(&obj);
+	return obj;
+}
+
+struct kms_json *notification_experiment(const struct notification_experiment *n)
+{
+	char region[PART_MAX + 1], account[PART_MAX + 1], arn[ARN_MAX];
+	struct kms_json *list = kms_json_new_array(), *d = kms_json_new_object();
+
+	if (!list || !d || !parts(n->key_arn, region, account))
+		goto fail;
+	(void)snprintf(arn, sizeof(arn), "arn:aws:fis:%s:%s:experiment/%.32s", region, account,
+		       n->experiment_id); /* fits */
+	if ((kms_json_add_str(list, arn) | kms_json_set_str(d, "experiment-id", n->experiment_id) |
+	     kms_json_set_str(d, "experiment-template-id", "") |
+	     kms_json_set(d, "new-state", state_of(n->to, n->reason)) |
+	     kms_json_set(d, "old-state", state_of(n->from, ""))) < 0)
+		goto fail;
+	return event_from("aws.fis", "FIS Experiment State Change", n->key_arn, n->seconds, list,
+			  d);
 fail:
 	kms_json_free(list);
 	kms_json_free(d);

@@ -1,7 +1,7 @@
 /*
- * What AWS tells of a volume that could not be attached, and of a snapshot: the events that EventBridge
- * delivers ("Amazon EC2 User Guide, EventBridge events for Amazon EBS", EBS Volume Notification and EBS
- * Snapshot Notification).
+ * What AWS tells of a volume that could not be attached, of a snapshot, and of an experiment: the events that
+ * EventBridge delivers ("Amazon EC2 User Guide, EventBridge events for Amazon EBS", EBS Volume Notification
+ * and EBS Snapshot Notification; "AWS FIS User Guide, Monitor AWS FIS experiments using Amazon EventBridge").
  */
 #ifndef FS_NOTIFICATION_H
 #define FS_NOTIFICATION_H
@@ -30,5 +30,16 @@ struct notification_snapshot {
 
 /* createSnapshot, or copySnapshot. As above. */
 struct kms_json *notification_snapshot(const struct notification_snapshot *n);
+
+struct notification_experiment {
+	const char *experiment_id;
+	const char *key_arn;   /* its region and account are the experiment's */
+	const char *from, *to; /* "initiating", "running", "completed", "stopped", "failed" */
+	const char *reason;    /* of the new state */
+	int64_t seconds;       /* since 1970 */
+};
+
+/* FIS Experiment State Change. As above; there is no template, so its id is "". */
+struct kms_json *notification_experiment(const struct notification_experiment *n);
 
 #endif

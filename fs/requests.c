@@ -11,6 +11,7 @@
 #include "change_job.h"
 #include "control.h"
 #include "err.h"
+#include "faults.h"
 #include "fusefs.h"
 #include "gate.h"
 #include "kms_json.h"
@@ -44,6 +45,7 @@ static void fill_status(struct mounted *m, struct status *ret_status)
 	};
 	watch_status(m->watch, &ret_status->watch);
 	gate_stats(m->gate, &ret_status->gate);
+	faults_status(m->faults, &ret_status->faults);
 	fusefs_count(m->fusefs, &ret_status->io);
 }
 
@@ -78,17 +80,50 @@ static struct kms_json *tell_rotation(struct mounted *m)
 	return rotate_job_status(m->rotation);
 }
 
+static struct kms_json *tell_faults(struct mounted *m)
+{
+	return faults_list(m->faults);
+}
+
 static int do_start(struct mounted *m, const struct kms_json *request, struct err *err)
 {
 	(void)request;
 	return watch_want_start(m->watch, err);
 }
 
+/* Nothing waits any more: a pause is over, and what waits for a key is refused. */
 static int do_force(struct mounted *m, const struct kms_json *request, struct err *err)
 {
 	(void)request, (void)err;
+	(void)faults_stop(m->faults, NULL, FAULT_PAUSE); /* none is fine */
 	gate_end_hold(m->gate);
 	return 0;
+}
+
+/* The experiment of that id, those of that kind, or all. */
+static int do_stop(struct mounted *m, const struct kms_json *request, struct err *err)
+{
+	const char *id = NULL, *name = NULL;
+	enum fault_kind kind = FAULT_PAUSE;
+	int r = 0;
+
+	if (kms_json_has(request, "experiment"))
+		r = kms_json_str(request, "experiment", &id, err);
+	if (r == 0 && kms_json_has(request, "kind"))
+		r = kms_json_str(request, "kind", &name, err);
+	if (r == 0 && name && fault_kind_by_name(name, &kind) < 0)
+		r = err_set(err, EINVAL, "'%s' is no kind of fault", name);
+	if (r < 0)
+		return r;
+	if (faults_stop(m->faults, id, name ? (int)kind : FAULTS_ALL) == 0 && id)
+		return err_set(err, ENOENT, "no experiment '%s' is running", id);
+	return 0;
+}
+
+static struct kms_json *begin_fault(struct mounted *m, const struct kms_json *request,
+				    struct err *err)
+{
+	return faults_begin(m->faults, request, err);
 }
 
 static int do_unmount(struct mounted *m, const struct kms_json *request, struct err *err)
@@ -122,23 +157,29 @@ static int do_rotate(struct mounted *m, const struct kms_json *request, struct e
 	return rotate_job_start(m->rotation, err);
 }
 
-/* One of the two: what is told is the reply; what is done is answered with "ok". */
+/* One of the three: what is told is the reply (NULL: out of memory); what is done is answered with "ok"; what is
+ * begun has its own reply, or says why not. */
 static const struct {
 	const char *op;
 	struct kms_json *(*tell)(struct mounted *m);
 	int (*act)(struct mounted *m, const struct kms_json *request, struct err *err);
+	struct kms_json *(*begin)(struct mounted *m, const struct kms_json *request,
+				  struct err *err);
 } rows[] = {
-	{"status", tell_status, NULL},
-	{"start", NULL, do_start},
-	{"force", NULL, do_force},
-	{"unmount", NULL, do_unmount},
-	{"snapshot", NULL, do_snapshot},
-	{"snapshot-status", tell_snapshot, NULL},
-	{"resize", NULL, do_change},
-	{"rewrap", NULL, do_change},
-	{"change-status", tell_change, NULL},
-	{"rotate", NULL, do_rotate},
-	{"rotate-status", tell_rotation, NULL},
+	{"status", tell_status, NULL, NULL},
+	{"start", NULL, do_start, NULL},
+	{"force", NULL, do_force, NULL},
+	{"unmount", NULL, do_unmount, NULL},
+	{"snapshot", NULL, do_snapshot, NULL},
+	{"snapshot-status", tell_snapshot, NULL, NULL},
+	{"resize", NULL, do_change, NULL},
+	{"rewrap", NULL, do_change, NULL},
+	{"change-status", tell_change, NULL, NULL},
+	{"rotate", NULL, do_rotate, NULL},
+	{"rotate-status", tell_rotation, NULL, NULL},
+	{"inject", NULL, NULL, begin_fault},
+	{"stop-experiment", NULL, do_stop, NULL},
+	{"experiments", tell_faults, NULL, NULL},
 };
 #define ROWS (sizeof(rows) / sizeof(*rows))
 
@@ -167,6 +208,7 @@ struct kms_json *requests_handle(const struct kms_json *request, void *mounted)
 {
 	struct mounted *m = mounted;
 	const char *op = "";
+	struct kms_json *reply;
 	struct err err = {0};
 	char names[512];
 
@@ -178,7 +220,10 @@ struct kms_json *requests_handle(const struct kms_json *request, void *mounted)
 			continue;
 		if (rows[i].tell)
 			return rows[i].tell(m);
-		return rows[i].act(m, request, &err) < 0 ? control_error(&err) : done();
+		if (rows[i].act)
+			return rows[i].act(m, request, &err) < 0 ? control_error(&err) : done();
+		reply = rows[i].begin(m, request, &err);
+		return reply ? reply : control_error(&err);
 	}
 	list_names(names, sizeof(names));
 	(void)err_set(&err, EINVAL, "no operation '%s'; there are %s", op, names);

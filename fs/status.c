@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "clock.h"
+#include "health.h"
 #include "jsontime.h"
 #include "kms_json.h"
 #include "secret.h"
@@ -101,6 +103,30 @@ static int set_io(struct kms_json *obj, const struct status *s)
 	       kms_json_set_u64(obj, "errors", s->io.errors);
 }
 
+/* How EC2 would describe the volume, and what is injected into it. */
+static int set_health(struct kms_json *obj, const struct status *s)
+{
+	bool refused = s->watch.state == KEYWATCH_INACCESSIBLE ||
+		       (s->config.reaction == KEYWATCH_ERROR && !s->watch.store_open);
+	const struct health_facts facts = {
+		.stalled_ms = s->gate.stalled_ms,
+		.refused = refused,
+		.degraded = s->faults.degraded || s->watch.state == KEYWATCH_READ_ONLY,
+		.time_scale = s->config.time_scale,
+	};
+	const struct health h = health_at(&facts, clock_monotonic_ms());
+
+	return kms_json_set_str(obj, "volume_status", h.volume_status) |
+	       kms_json_set_str(obj, "io_enabled", h.io_enabled) |
+	       kms_json_set_str(obj, "io_performance", h.io_performance) |
+	       kms_json_set_u64(obj, "stalled_io_check", h.stalled_io_check) |
+	       jsontime_set(obj, "io_paused_until", s->faults.pause_end_wall_ms) |
+	       kms_json_set_str(obj, "injected", s->faults.text) |
+	       kms_json_set_u64(obj, "injected_delays", s->faults.delays) |
+	       kms_json_set_u64(obj, "injected_errors", s->faults.errors) |
+	       kms_json_set_u64(obj, "delayed_requests", s->gate.delayed);
+}
+
 /* Bytes that went to the log for each byte that users wrote, in steps of a hundredth. */
 static double write_amplification(const struct store_stats *st)
 {
@@ -147,7 +173,8 @@ struct kms_json *status_json(const struct status *status)
 	    jsontime_set(obj, "state_since", status->watch.since_wall_ms) |
 	    kms_json_set_str(obj, "reason", status->watch.reason) | set_volume(obj, status) |
 	    set_config(obj, status) | set_watch(obj, status) | set_io(obj, status) |
-	    set_store(obj, &status->watch) | kms_json_set_str(obj, "transport", "/dev/fuse") |
+	    set_health(obj, status) | set_store(obj, &status->watch) |
+	    kms_json_set_str(obj, "transport", "/dev/fuse") |
 	    kms_json_set_str(obj, "version", KMSVOL_VERSION)) {
 		kms_json_free(obj);
 		return NULL;

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "faults.h"
 #include "gate.h"
 #include "keywatch.h"
 #include "kms.h"
@@ -47,6 +48,7 @@ struct status {
 	struct keywatch_config config;
 	struct watch_status watch;
 	struct gate_stats gate;
+	struct faults_status faults;
 	struct io_counters io;
 };
 

@@ -66,11 +66,57 @@ int units_parse_size(const char *text, uint64_t *ret_bytes, struct err *err)
 	return 0;
 }
 
+/* "PT1M", "P1DT12H30M5S" (ISO 8601-1, 5.5.2.2), without years, months, weeks and fractions. */
+static bool iso_duration(const char *p, uint64_t *ret_ms)
+{
+	static const struct {
+		char letter;
+		bool time; /* behind the T */
+		uint64_t factor;
+	} parts[] = {{'D', false, 86400000},
+		     {'H', true, 3600000},
+		     {'M', true, 60000},
+		     {'S', true, 1000}};
+	bool time = false, any = false;
+	size_t next = 0;
+	uint64_t v;
+
+	*ret_ms = 0;
+	for (p++; *p; p++) { /* behind the P */
+		if (*p == 'T' && !time) {
+			time = true;
+			any = false;
+			continue;
+		}
+		if (!digits(&p, &v))
+			return false;
+		while (next < 4 && (parts[next].letter != *p || parts[next].time != time))
+			next++;
+		if (next == 4 || __builtin_mul_overflow(v, parts[next].factor, &v) ||
+		    __builtin_add_overflow(*ret_ms, v, ret_ms))
+			return false;
+		next++;
+		any = true;
+	}
+	return any;
+}
+
 int units_parse_duration(const char *text, uint64_t *ret_ms, struct err *err)
 {
 	const char *p = text;
 	uint64_t v;
 
+	if (*text == 'P') {
+		if (!iso_duration(text, &v))
+			return err_set(err, EINVAL,
+				       "'%s' is no duration as ISO 8601 has it, such as PT1M or "
+				       "P1DT12H",
+				       text);
+		if (v > DURATION_MAX_MS)
+			return err_set(err, EINVAL, "'%s' is more than 100 years", text);
+		*ret_ms = v;
+		return 0;
+	}
 	if (digits(&p, &v))
 		for (size_t i = 0; i < sizeof(durations) / sizeof(*durations); i++) {
 			if (strcmp(p, durations[i].name) != 0)
@@ -81,6 +127,10 @@ int units_parse_duration(const char *text, uint64_t *ret_ms, struct err *err)
 			*ret_ms = v;
 			return 0;
 		}
+	if (strcmp(text, "0") == 0) { /* of anything */
+		*ret_ms = 0;
+		return 0;
+	}
 	return err_set(err, EINVAL, "'%s' is no duration: digits and ms, s, m, h or d", text);
 }
 

@@ -14,7 +14,8 @@ struct err;
 int units_parse_size(const char *text, uint64_t *ret_bytes, struct err *err);
 
 /*
- * A duration: decimal digits and ms, s, m, h or d. -EINVAL: no duration, or longer than 100 years.
+ * A duration: decimal digits and ms, s, m, h or d (0 needs none); or as ISO 8601 has it, of whole days, hours, minutes and
+ * seconds ("PT1M", "P1DT12H"). -EINVAL: no duration, or longer than 100 years.
  */
 int units_parse_duration(const char *text, uint64_t *ret_ms, struct err *err);
 

@@ -25,6 +25,8 @@ static const struct row rows[] = {
 	{"restore", cmd_restore, "make a volume of a snapshot"},
 	{"snapshot", cmd_snapshot, "make, list and delete snapshots"},
 	{"events", cmd_events, "list what happened to a volume"},
+	{"pause-io", cmd_pause_io, "let a mounted volume's I/O wait, as AWS FIS does"},
+	{"inject", cmd_inject, "make a mounted volume's I/O slow or wrong"},
 	{"status", cmd_status, "say how a volume is doing"},
 	{"unmount", cmd_unmount, "undo a mount"},
 	{"umount", cmd_unmount, NULL},

@@ -296,16 +296,13 @@ int cmd_print(struct kms_json *obj, bool as_json)
 	return CMD_DONE;
 }
 
-int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply, struct err *err)
+int cmd_request(const char *volume_dir, const struct kms_json *request, struct kms_json **ret_reply,
+		struct err *err)
 {
-	AUTO(kms_json_freep) struct kms_json *request = kms_json_new_object();
 	AUTO(kms_json_freep) struct kms_json *reply = NULL;
 	const struct timespec pause = {.tv_nsec = ASK_PAUSE_MS * 1000000L};
-	int r;
+	int r = mount_control(volume_dir, request, &reply, err);
 
-	if (!request || kms_json_set_str(request, "op", op) < 0)
-		return err_set(err, ENOMEM, "out of memory");
-	r = mount_control(volume_dir, request, &reply, err);
 	/* A daemon that dies while we ask: soon nobody listens, and that is the answer. */
 	for (int i = 0; (r == -ECONNRESET || r == -EPIPE) && i < ASK_TRIES; i++) {
 		(void)nanosleep(&pause, NULL);
@@ -318,4 +315,13 @@ int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply,
 		reply = NULL;
 	}
 	return 0;
+}
+
+int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply, struct err *err)
+{
+	AUTO(kms_json_freep) struct kms_json *request = kms_json_new_object();
+
+	if (!request || kms_json_set_str(request, "op", op) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	return cmd_request(volume_dir, request, ret_reply, err);
 }

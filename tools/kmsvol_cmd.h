@@ -105,6 +105,10 @@ int cmd_print(struct kms_json *obj, bool as_json);
  */
 int cmd_ask(const char *volume_dir, const char *op, struct kms_json **ret_reply, struct err *err);
 
+/* The same for a request with more in it than "op". */
+int cmd_request(const char *volume_dir, const struct kms_json *request, struct kms_json **ret_reply,
+		struct err *err);
+
 /* The options of every command that talks to KMS; @config is a struct kms_config. */
 #define CMD_KMS_OPTIONS(config)                                                                    \
 	{"endpoint-url", "URL", CMD_TEXT, &(config).endpoint, "where KMS is asked", NULL},         \
@@ -139,8 +143,10 @@ int cmd_create(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_import(int argc, char **argv);
+int cmd_inject(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
+int cmd_pause_io(int argc, char **argv);
 int cmd_resize(int argc, char **argv);
 int cmd_rotate(int argc, char **argv);
 int cmd_start(int argc, char **argv);

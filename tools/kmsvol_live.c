@@ -239,13 +239,33 @@ static void draw_key(struct live *l)
 		row(l, "KMS error", NULL, "-");
 }
 
+/* What EC2 would say of the volume, and what is injected into it. */
+static void draw_faults(struct live *l)
+{
+	const struct kms_json *s = l->before;
+	const char *status = str(s, "volume_status"), *injected = str(s, "injected");
+	uint64_t until = when(s, "io_paused_until");
+	char end[48];
+
+	distance(until, end);
+	row(l, "EC2", strcmp(status, "ok") == 0 ? NULL : "\033[1;33m",
+	    "volume %s, I/O %s, %s, VolumeStalledIOCheck %" PRIu64, status, str(s, "io_enabled"),
+	    str(s, "io_performance"), num(s, "stalled_io_check"));
+	if (until)
+		row(l, "injected", "\033[1;33m", "paused, ends %s; %s", end, injected);
+	else
+		row(l, "injected", *injected ? "\033[1;33m" : NULL, "%s",
+		    *injected ? injected : "-");
+}
+
 static void draw_store(struct live *l)
 {
 	const struct kms_json *s = l->before;
 
-	row(l, "waiting", num(s, "waiting_requests") ? "\033[1;33m" : NULL,
-	    "%" PRIu64 " requests, %" PRIu64 " KiB", num(s, "waiting_requests"),
-	    num(s, "waiting_bytes") / 1024);
+	row(l, "waiting",
+	    num(s, "waiting_requests") + num(s, "delayed_requests") ? "\033[1;33m" : NULL,
+	    "%" PRIu64 " requests, %" PRIu64 " KiB; %" PRIu64 " delayed",
+	    num(s, "waiting_requests"), num(s, "waiting_bytes") / 1024, num(s, "delayed_requests"));
 	curve(l, "reads", l->reads, l->rates.reads, l->rates.read_bytes);
 	curve(l, "writes", l->writes, l->rates.writes, l->rates.written_bytes);
 	row(l, "other", l->rates.errors > 0 ? "\033[31m" : NULL,
@@ -277,6 +297,7 @@ static void draw(struct live *l)
 	row(l, "reason", NULL, "%s", *str(s, "reason") ? str(s, "reason") : "-");
 	if (kms_json_has(s, "pid")) {
 		draw_key(l);
+		draw_faults(l);
 		draw_store(l);
 	} else {
 		row(l, "", NULL, "no daemon serves it");
@@ -292,13 +313,15 @@ static void print_line(const struct live *l)
 
 	clock_iso(clock_wall_ms(), now);
 	printf("%s %s waiting=%" PRIu64 " reads/s=%.0f writes/s=%.0f read-MiB/s=%.1f "
-	       "written-MiB/s=%.1f last-check=%s kms-error=%s\n",
+	       "written-MiB/s=%.1f last-check=%s kms-error=%s volume-status=%s injected=%s\n",
 	       now, str(s, "state"), num(s, "waiting_requests"), l->rates.reads, l->rates.writes,
 	       l->rates.read_bytes / (1 << 20), l->rates.written_bytes / (1 << 20),
 	       *str(s, "last_check_result") ? str(s, "last_check_result") : "-",
 	       kms_json_type(kms_json_get(s, "kms_error")) == KMS_JSON_OBJECT
 		       ? str(kms_json_get(s, "kms_error"), "code")
-		       : "-");
+		       : "-",
+	       *str(s, "volume_status") ? str(s, "volume_status") : "-",
+	       *str(s, "injected") ? str(s, "injected") : "-");
 }
 
 static void measure(struct live *l)

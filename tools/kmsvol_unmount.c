@@ -19,7 +19,7 @@ static const char help[] = "Unmount a volume. DIR is where it is mounted, or the
 			   "written is durable.";
 
 static const char force_help[] =
-	"end I/O that waits for a lost key with errors, then unmount; not what is in use";
+	"end a pause, and with errors what waits for a lost key; not what is in use";
 
 /* An unmount would wait for the key, as requests do. */
 static bool would_wait(const struct kms_json *status)
@@ -53,6 +53,11 @@ static int check_daemon(const struct place *place, bool force, bool *ret_dead, s
 		return 0;
 	if (r < 0)
 		return r;
+	if (!force && kms_json_type(kms_json_get(reply, "io_paused_until")) == KMS_JSON_STRING)
+		return err_set(err, EAGAIN,
+			       "volume '%s': cannot unmount: its I/O is paused; end that with "
+			       "'kmsvol pause-io --stop', or unmount with --force",
+			       place->volume_dir);
 	if (!force && would_wait(reply))
 		return err_set(
 			err, EAGAIN,

@@ -36,16 +36,22 @@ type_keys "$KMSVOL status V --watch" Enter
 ok 'the view comes' wait_for 10 shows '^state +available$'
 for row in 'kmsvol +vol-[0-9a-f]{17}  20[0-9-]+T[0-9:]+Z  q: leave' 'volume +/' 'since +20.* ago' 'reason +-' 'key +arn:aws:kms:' \
 	'profile +default, 1 times as fast; without the key: error' 'check +next (in|[0-9]).*, every 100ms; last .* ago: ok; [0-9]+ KMS calls' \
-	'deadline +given up -' 'KMS error +-' 'waiting +0 requests, 0 KiB' 'reads +[0-9]+/s' 'writes +[0-9]+/s' \
+	'deadline +given up -' 'KMS error +-' 'EC2 +volume ok, I/O passed, normal, VolumeStalledIOCheck 0' 'injected +-' \
+	'waiting +0 requests, 0 KiB; 0 delayed' 'reads +[0-9]+/s' 'writes +[0-9]+/s' \
 	'other +0 flushes/s, 0 errors/s; 0 errors' 'store +0 of 64 MiB in use, [0-9]+ MiB on disk'; do
 	ok "80x24 has a row: $row" wait_for 5 shows "^$row"
 done
-ok 'no row is broken into two' test "$(screen | grep -cE '^(kmsvol|volume|state|since|reason|key|profile|check|deadline|KMS error|waiting|reads|writes|other|store) ')" \
+ok 'no row is broken into two' test "$(screen | grep -cE '^(kmsvol|volume|state|since|reason|key|profile|check|deadline|KMS error|EC2|injected|waiting|reads|writes|other|store) ')" \
 	-eq "$(screen | grep -c .)"
 
 timeout 3 dd if=/dev/urandom of=D/disk bs=64k count=400 conv=notrunc status=none
 ok 'writes are seen' wait_for 5 shows '^store +[1-9][0-9]* of 64 MiB'
 ok 'and have left a curve' wait_for 5 shows '^writes .*[█#@]'
+"$KMSVOL" inject V --latency 5ms --write >experiment
+ok 'what is injected is shown' wait_for 5 shows '^injected +5ms for writes'
+ok 'and what EC2 would say of it' shows '^EC2 +volume warning, I/O passed, degraded, VolumeStalledIOCheck 0'
+"$KMSVOL" inject V --stop "$(cat experiment)"
+ok 'and its end' wait_for 5 shows '^injected +-'
 aws kms disable-key --key-id "$KEY_ARN"
 ok 'the state follows' wait_for 10 shows '^state +inaccessible-encryption-credentials-recoverable$'
 ok 'with its deadline' wait_for 5 shows '^deadline +given up in 6d 23h$'
@@ -79,7 +85,7 @@ $T kill-server
 
 timeout 2.5 "$KMSVOL" status V --watch >lines
 like 'no terminal: a line a look' "$(head -n 1 lines)" \
-	'^20[0-9T:.-]+Z available waiting=0 reads/s=[0-9]+ writes/s=[0-9]+ read-MiB/s=[0-9.]+ written-MiB/s=[0-9.]+ last-check=ok kms-error=-$'
+	'^20[0-9T:.-]+Z available waiting=0 reads/s=[0-9]+ writes/s=[0-9]+ read-MiB/s=[0-9.]+ written-MiB/s=[0-9.]+ last-check=ok kms-error=- volume-status=ok injected=-$'
 is 'no terminal: no sequences' "$(grep -c $'\033' lines)" 0
 ok 'more than one' test "$(wc -l <lines)" -ge 2
 timeout 1.5 "$KMSVOL" status V --watch --json >lines

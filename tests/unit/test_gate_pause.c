@@ -49,7 +49,7 @@ static bool run(struct gate_waiter *waiter)
 		gate_close(r->gate, r->closes);
 	r->closes = GATE_OPEN;
 	if (r->pauses)
-		gate_pause(r->gate, true);
+		gate_pause(r->gate);
 	r->pauses = false;
 	if (r->interrupted)
 		assert_false(gate_interrupt(r->gate, waiter));
@@ -71,6 +71,12 @@ static struct request request(struct gate *gate, int id, bool changes)
 		.gate = gate,
 		.id = id,
 	};
+}
+
+static void end_pause(struct gate *gate)
+{
+	gate_end_pause(gate);
+	gate_let_go(gate);
 }
 
 static void wait_all(struct gate *g, struct request *r, int n)
@@ -116,7 +122,7 @@ static void a_pause_holds_what_the_mode_lets_pass(void **state)
 	};
 	struct gate *g = *state;
 
-	gate_pause(g, true);
+	gate_pause(g);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (rows[i].mode != GATE_OPEN)
 			gate_close(g, rows[i].mode);
@@ -126,7 +132,7 @@ static void a_pause_holds_what_the_mode_lets_pass(void **state)
 	}
 	gate_open(g);
 	assert_int_equal(gate_enter(g, false), GATE_MUST_WAIT);
-	gate_pause(g, false);
+	end_pause(g);
 	assert_int_equal(gate_enter(g, false), 0);
 	gate_leave(g, false);
 }
@@ -136,18 +142,18 @@ static void neither_reason_alone_lets_go(void **state)
 	struct gate *g = *state;
 	struct request r[4];
 
-	gate_pause(g, true);
+	gate_pause(g);
 	gate_close(g, GATE_HOLD);
 	wait_all(g, r, 4);
 	gate_open(g); /* the key is back, the pause goes on */
 	assert_int_equal(logged, 0);
 	gate_close(g, GATE_HOLD);
-	gate_pause(g, false); /* the pause ends, the key is away */
+	end_pause(g); /* the pause ends, the key is away */
 	assert_int_equal(logged, 0);
-	gate_pause(g, true);
+	gate_pause(g);
 	gate_open(g);
 	assert_int_equal(logged, 0);
-	gate_pause(g, false);
+	end_pause(g);
 	assert_run_in_order(4);
 }
 
@@ -156,7 +162,7 @@ static void a_lost_key_that_refuses_ends_the_waiting_of_a_pause(void **state)
 	struct gate *g = *state;
 	struct request r[2];
 
-	gate_pause(g, true);
+	gate_pause(g);
 	wait_all(g, r, 2);
 	gate_close(g, GATE_REFUSE);
 	assert_int_equal(logged, 2);
@@ -172,17 +178,33 @@ static void a_closing_stops_the_running_and_the_rest_keeps_its_order(void **stat
 	struct gate *g = *state;
 	struct request r[6], late = request(g, 6, true);
 
-	gate_pause(g, true);
+	gate_pause(g);
 	wait_all(g, r, 6);
 	r[1].closes = GATE_HOLD;
 	r[3].pauses = true;
-	gate_pause(g, false);
+	end_pause(g);
 	assert_int_equal(logged, 2); /* the one that runs ends, none follows */
 	assert_int_equal(gate_wait(g, &late.waiter), GATE_MUST_WAIT);
 	gate_open(g);
 	assert_int_equal(logged, 4);
-	gate_pause(g, false);
+	end_pause(g);
 	assert_run_in_order(7);
+}
+
+static void a_pause_right_after_a_pause_lets_nobody_go(void **state)
+{
+	struct gate *g = *state;
+	struct request r[2];
+
+	gate_pause(g);
+	wait_all(g, r, 2);
+	gate_end_pause(g);
+	assert_int_equal(gate_enter(g, true), GATE_MUST_WAIT); /* not before those who wait */
+	gate_pause(g);
+	gate_let_go(g);
+	assert_int_equal(logged, 0);
+	end_pause(g);
+	assert_run_in_order(2);
 }
 
 static void what_was_not_executed_is_in_front_again(void **state)
@@ -223,7 +245,7 @@ static void stalled_is_since_io_was_driven_and_nothing_went(void **state)
 	struct gate_stats s;
 	uint64_t since;
 
-	gate_pause(g, true);
+	gate_pause(g);
 	gate_stats(g, &s);
 	assert_int_equal(s.stalled_ms, 0); /* nobody asks for anything */
 	wait_all(g, r, 2);
@@ -236,7 +258,7 @@ static void stalled_is_since_io_was_driven_and_nothing_went(void **state)
 	wait_all(g, r, 1);
 	gate_stats(g, &s);
 	assert_int_equal(s.stalled_ms, since);
-	gate_pause(g, false);
+	end_pause(g);
 	gate_stats(g, &s);
 	assert_int_equal(s.stalled_ms, 0);
 }
@@ -384,9 +406,9 @@ static void *pauses(void *arg)
 	struct race *race = arg;
 
 	while (!atomic_load(&race->stop)) {
-		gate_pause(race->gate, true);
+		gate_pause(race->gate);
 		usleep(100);
-		gate_pause(race->gate, false);
+		end_pause(race->gate);
 		usleep(100);
 	}
 	return NULL;
@@ -475,6 +497,7 @@ int main(void)
 		T(neither_reason_alone_lets_go),
 		T(a_lost_key_that_refuses_ends_the_waiting_of_a_pause),
 		T(a_closing_stops_the_running_and_the_rest_keeps_its_order),
+		T(a_pause_right_after_a_pause_lets_nobody_go),
 		T(what_was_not_executed_is_in_front_again),
 		T(what_was_not_executed_hears_its_interrupt_and_its_refusal),
 		T(stalled_is_since_io_was_driven_and_nothing_went),

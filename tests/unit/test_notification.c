@@ -83,6 +83,34 @@ static void a_copy_is_told_as_one(void **state)
 	free(bad);
 }
 
+static void an_experiment_is_told_as_fis_does(void **state)
+{
+	const struct notification_experiment n = {.experiment_id = "EXP0123456789abcde",
+						  .key_arn = KEY,
+						  .from = "running",
+						  .to = "stopped",
+						  .reason = "why",
+						  .seconds = 1767225600};
+	struct kms_json *v = notification_experiment(&n);
+	char *text;
+
+	(void)state;
+	assert_non_null(v);
+	assert_int_equal(kms_json_set_str(v, "id", "-"), 0);
+	text = kms_json_text(v);
+	assert_string_equal(
+		text,
+		"{\"version\":\"0\",\"id\":\"-\",\"detail-type\":\"FIS Experiment State "
+		"Change\",\"source\":\"aws.fis\",\"account\":\"111122223333\",\"time\":"
+		"\"2026-01-01T00:00:00Z\",\"region\":\"sa-east-1\",\"resources\":["
+		"\"arn:aws:fis:sa-east-1:111122223333:experiment/EXP0123456789abcde\"],"
+		"\"detail\":{\"experiment-id\":\"EXP0123456789abcde\","
+		"\"experiment-template-id\":\"\",\"new-state\":{\"status\":\"stopped\","
+		"\"reason\":\"why\"},\"old-state\":{\"status\":\"running\",\"reason\":\"\"}}}");
+	free(text);
+	kms_json_free(v);
+}
+
 static void without_an_arn_there_is_none(void **state)
 {
 	static const char *const bad[] = {"", "alias/db", "arn:aws:iam::111122223333:root"};
@@ -91,7 +119,10 @@ static void without_an_arn_there_is_none(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const struct notification n = {"vol-01234567012345678", bad[i], "", 0};
 
+		const struct notification_experiment e = {"EXP", bad[i], "", "", "", 0};
+
 		assert_null(notification_attach_failed(&n));
+		assert_null(notification_experiment(&e));
 	}
 }
 
@@ -100,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_what_eventbridge_delivers),
 		cmocka_unit_test(a_copy_is_told_as_one),
+		cmocka_unit_test(an_experiment_is_told_as_fis_does),
 		cmocka_unit_test(without_an_arn_there_is_none),
 	};
 

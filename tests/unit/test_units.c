@@ -91,6 +91,37 @@ static void durations_need_a_unit(void **state)
 	assert_int_equal(units_parse_duration("18446744073709551615d", &v, &err), -EINVAL);
 }
 
+static void durations_as_iso_8601_has_them(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} rows[] = {
+		{"PT1M", 60000},	{"PT5S", 5000},	      {"PT12H", 43200000},
+		{"P1D", 86400000},	{"PT0S", 0},	      {"PT90M", 5400000},
+		{"PT1H30M5S", 5405000}, {"P1DT1S", 86401000}, {"0", 0},
+	};
+	struct err err;
+	uint64_t v;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		assert_int_equal(units_parse_duration(rows[i].text, &v, &err), 0);
+		assert_true(v == rows[i].ms);
+	}
+	for (const char *const *p = (const char *const[]){"P", "PT", "P1M", "P1H", "PT1D", "P1DT",
+							  "PT1M1H", "PT1M1M", "PT1.5S", "PT-1S",
+							  "PT1", "PT1Mx", "PTT1M", "pt1m", NULL};
+	     *p; p++)
+		assert_int_equal(units_parse_duration(*p, &v, &err), -EINVAL);
+	assert_int_equal(units_parse_duration("PT1", &v, &err), -EINVAL);
+	assert_string_equal(err.msg,
+			    "'PT1' is no duration as ISO 8601 has it, such as PT1M or P1DT12H");
+	assert_int_equal(units_parse_duration("P36501D", &v, &err), -EINVAL);
+	assert_string_equal(err.msg, "'P36501D' is more than 100 years");
+	assert_int_equal(units_parse_duration("PT18446744073709551615H", &v, &err), -EINVAL);
+}
+
 static void formatted_is_exact_and_short(void **state)
 {
 	char text[UNITS_TEXT_MAX];
@@ -122,6 +153,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_powers_of_1024),
 		cmocka_unit_test(what_is_no_size_is_refused),
 		cmocka_unit_test(durations_need_a_unit),
+		cmocka_unit_test(durations_as_iso_8601_has_them),
 		cmocka_unit_test(formatted_is_exact_and_short),
 	};
 
