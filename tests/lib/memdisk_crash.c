@@ -158,18 +158,23 @@ struct memdisk *memdisk_kill(struct memdisk *disk)
 	return to;
 }
 
-/* Behind the store's back; the test is alone then. */
+/* Behind the store's back; but for memdisk_bytes() the test is alone then. */
 
 uint8_t *memdisk_bytes(struct memdisk *disk, const char *name, size_t *ret_len)
 {
-	struct name *n = memdisk_find_locked(disk, disk->root.dir, name);
+	uint8_t *bytes = NULL;
+	struct name *n;
 
-	if (!n || !n->now)
-		return NULL;
-	if (ret_len)
-		*ret_len = n->now->now.len;
-	n->now->now.top = n->now->now.len; /* anything may be put there */
-	return n->now->now.p;
+	pthread_mutex_lock(&disk->lock);
+	n = memdisk_find_locked(disk, disk->root.dir, name);
+	if (n && n->now) {
+		if (ret_len)
+			*ret_len = n->now->now.len;
+		n->now->now.top = n->now->now.len; /* anything may be put there */
+		bytes = n->now->now.p;
+	}
+	pthread_mutex_unlock(&disk->lock);
+	return bytes;
 }
 
 void memdisk_cut(struct memdisk *disk, const char *name, size_t len)
