@@ -23,24 +23,29 @@
 struct flushed {
 	struct disk_file *file;	     /* NULL: there is none */
 	struct mac *macs[KEYS_AGES]; /* written is by the newest; the other may be NULL */
+	int age;		     /* of the data key that it is under, when it was opened */
 	bool known;
 	uint64_t seq; /* when opened */
 };
 
-static bool is_sealed(const struct flushed *f, const uint8_t bytes[ALL_LEN])
+/* By which data key the bytes are sealed; KEYS_AGES: by none. */
+static int sealed_by(const struct flushed *f, const uint8_t bytes[ALL_LEN])
 {
 	for (int age = 0; age < KEYS_AGES && f->macs[age]; age++)
 		if (mac_check(f->macs[age], bytes, MAC_AT, bytes + MAC_AT, MAC_LEN) == 0)
-			return true;
-	return false;
+			return age;
+	return KEYS_AGES;
 }
 
 static void read_file(struct flushed *f)
 {
 	uint8_t bytes[ALL_LEN];
 
-	if (!f->file || disk_pread(f->file, bytes, sizeof(bytes), 0) < 0 || !is_sealed(f, bytes) ||
-	    get_be64(bytes) != MAGIC || get_be32(bytes + 8) != FORMAT_VERSION)
+	if (!f->file || disk_pread(f->file, bytes, sizeof(bytes), 0) < 0)
+		return;
+	f->age = sealed_by(f, bytes);
+	if (f->age == KEYS_AGES || get_be64(bytes) != MAGIC ||
+	    get_be32(bytes + 8) != FORMAT_VERSION)
 		return;
 	f->known = true;
 	f->seq = get_be64(bytes + SEQ_AT);
@@ -56,6 +61,10 @@ static int open_file(struct flushed *f, struct disk *disk, bool read_only, struc
 			return err_set(err, -r, NAME ": write: %s", strerror(-r));
 	} else if (r == 0) {
 		read_file(f);
+		/* It may be that nothing is ever flushed under the newest. */
+		if (!read_only && f->known && f->age != KEYS_NEWEST &&
+		    (r = flushed_put(f, f->seq)) < 0)
+			return err_set(err, -r, NAME ": write: %s", strerror(-r));
 	}
 	return r == -ENOENT ? 0 : r;
 }

@@ -26,6 +26,7 @@
 #include "keys.h"
 #include "mountinfo.h"
 #include "secret.h"
+#include "volume_derive.h"
 #include "volume_seal.h"
 
 /* 0: there and empty, 1: not there. */
@@ -269,21 +270,6 @@ int volume_check_key(const struct volume_header *header, struct kms *kms, struct
 	return r < 0 ? r : volume_seal_check(header, newest, err);
 }
 
-/* A data key for the new volume, wrapped in @h, and unwrapped. */
-static int get_data_key(struct volume_header *h, const char *key_id, struct kms *kms,
-			struct attachment *attachment, struct secret **ret_data_key,
-			struct err *err)
-{
-	struct kms_context context = {.pairs = h->pairs, .count = h->pair_count};
-	int r = kms_generate_data_key_without_plaintext(kms, key_id, STORE_DATA_KEY_LEN, &context,
-							&h->wrapped_key, h->key_arn, err);
-
-	if (r < 0)
-		return err_prefix(err, "cannot get a data key");
-	r = attachment_admit(attachment, err);
-	return r ? r : volume_unwrap_unsealed(h, kms, ret_data_key, err);
-}
-
 static int create(const char *dir, const struct volume_create_options *options, struct kms *kms,
 		  struct err *err)
 {
@@ -299,7 +285,7 @@ static int create(const char *dir, const struct volume_create_options *options, 
 		return r;
 	r = attachment_new(h, options->key_id, kms, &attachment, err);
 	if (r == 0)
-		r = get_data_key(h, options->key_id, kms, attachment, &data_key, err);
+		r = volume_ask_data_key(h, options->key_id, kms, attachment, &data_key, err);
 	if (r == 0)
 		r = volume_lay_out(dir, h, data_key, NULL, err);
 	attachment_made(attachment, r);

@@ -101,24 +101,28 @@ int volume_rewrap(const struct volume_header *from, struct volume_header *header
 	return 0;
 }
 
+int volume_ask_data_key(struct volume_header *header, const char *key_id, struct kms *kms,
+			struct attachment *attachment, struct secret **ret_data_key,
+			struct err *err)
+{
+	struct kms_context context = {.pairs = header->pairs, .count = header->pair_count};
+	int r = kms_generate_data_key_without_plaintext(kms, key_id, STORE_DATA_KEY_LEN, &context,
+							&header->wrapped_key, header->key_arn, err);
+
+	if (r < 0)
+		return err_prefix(err, "cannot get a data key");
+	r = attachment_admit(attachment, err);
+	return r < 0 ? r : volume_unwrap_unsealed(header, kms, ret_data_key, err);
+}
+
 int volume_new_key(struct volume_header *header, const char *key_id, struct kms *kms,
 		   struct secret **ret_data_key, struct err *err)
 {
-	struct kms_context context = {.pairs = header->pairs, .count = header->pair_count};
 	struct attachment *attachment = NULL;
 	int r = attachment_new(header, key_id, kms, &attachment, err);
 
-	if (r == 0) {
-		r = kms_generate_data_key_without_plaintext(kms, key_id, STORE_DATA_KEY_LEN,
-							    &context, &header->wrapped_key,
-							    header->key_arn, err);
-		if (r < 0)
-			(void)err_prefix(err, "cannot get a data key");
-	}
 	if (r == 0)
-		r = attachment_admit(attachment, err);
-	if (r == 0)
-		r = volume_unwrap_unsealed(header, kms, ret_data_key, err);
+		r = volume_ask_data_key(header, key_id, kms, attachment, ret_data_key, err);
 	attachment_made(attachment, r);
 	return r;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+struct attachment;
 struct err;
 struct kms;
 struct secret;
@@ -29,7 +30,15 @@ int volume_same_key(const struct volume_header *from, struct kms *kms, const cha
 int volume_rewrap(const struct volume_header *from, struct volume_header *header, struct kms *kms,
 		  struct secret **ret_data_key, struct err *err);
 
-/* Give @header a data key of its own under @key_id (GenerateDataKeyWithoutPlaintext), and unwrap it. */
+/*
+ * Give @header a data key under @key_id (GenerateDataKeyWithoutPlaintext), and unwrap it. Between
+ * attachment_new() and the attachment's end.
+ */
+int volume_ask_data_key(struct volume_header *header, const char *key_id, struct kms *kms,
+			struct attachment *attachment, struct secret **ret_data_key,
+			struct err *err);
+
+/* All of that, for a volume that is made: a database's grant stays with it. */
 int volume_new_key(struct volume_header *header, const char *key_id, struct kms *kms,
 		   struct secret **ret_data_key, struct err *err);
 

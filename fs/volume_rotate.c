@@ -1,8 +1,10 @@
 /* A new data key for a volume. See volume_rotate.h. */
 #include "volume_rotate.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "attachment.h"
 #include "err.h"
 #include "keys.h"
 #include "secret.h"
@@ -16,11 +18,15 @@ int volume_rotate_ask(const struct volume_header *header, struct kms *user,
 {
 	struct volume_header fresh = *header; /* what it points to is borrowed */
 	struct volume_new_data_key new = {0};
+	struct attachment *attachment = NULL;
 	int r;
 
 	fresh.wrapped_key = fresh.previous_key = (struct kms_blob){0};
 	fresh.geometry.previous_key = false;
-	r = volume_new_key(&fresh, header->key_arn, user, &new.key, err);
+	r = attachment_new(&fresh, header->key_arn, user, &attachment, err);
+	if (r == 0)
+		r = volume_ask_data_key(&fresh, header->key_arn, user, attachment, &new.key, err);
+	attachment_end(attachment); /* the volume has its own, if it is a database's */
 	new.wrapped = fresh.wrapped_key;
 	if (r < 0) {
 		volume_new_data_key_free(&new);
@@ -77,12 +83,17 @@ int volume_rotate_begin(const char *dir, struct volume_header *header,
 static int check_alone(const char *dir, const struct volume_header *header,
 		       const struct secret *newest, struct err *err)
 {
+	struct store_stats stats;
 	struct store *store;
 	int r = store_open(dir, &header->geometry, newest, true, &store, err);
 
-	if (r < 0)
-		return err_prefix(err, "by the new data key alone it does not open");
-	return store_close(store, err);
+	if (r == 0) {
+		store_stats(store, &stats);
+		r = store_close(store, err);
+		if (r == 0 && *stats.notice)
+			r = err_set(err, EBADMSG, "%s", stats.notice);
+	}
+	return r < 0 ? err_prefix(err, "by the new data key alone it does not open") : 0;
 }
 
 int volume_rotate_end(const char *dir, struct volume_header *header, struct secret **data_keys,

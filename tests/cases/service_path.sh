@@ -155,6 +155,7 @@ ok 'a volume of it, under the same key' "$KMSVOL" restore ES E2
 ok 'a volume of it, under another' "$KMSVOL" restore ES E3 --key-id "$KEY"
 ok 'its key wrapped anew' "$KMSVOL" rotate E --rewrap
 ok 'and that of what was restored' "$KMSVOL" rotate E2 --rewrap
+ok 'which then gets a new one' "$KMSVOL" rotate E2 --new-data-key
 ok 'it is whole' "$KMSVOL" check E2
 ok 'a snapshot is read, by who soon has enough' sh -c '"$1" export ES - | head -c 2 >OUT' - "$KMSVOL"
 is 'no grant of all that is left' "$(grantees "$EBS")" ''
@@ -169,6 +170,8 @@ ok 'attach it' "$KMSVOL" mount R D
 is 'by that grant alone' "$(calls 1)" 'Decrypt AWSService rds.amazonaws.com -'
 ok 'detach it' "$KMSVOL" unmount D
 is 'the grant stays' "$(grantees "$RDS")" rds.us-east-1.amazonaws.com
+ok 'it gets a new data key' "$KMSVOL" rotate R --new-data-key
+is 'and no second grant' "$(grantees "$RDS")" rds.us-east-1.amazonaws.com
 aws kms revoke-grant --key-id "$RDS" --grant-id "$(text kms list-grants --key-id "$RDS" --query 'Grants[0].GrantId')"
 # The key's own policy lets the service in without a grant, so another key shows what revoking does.
 make_volume S --as rds

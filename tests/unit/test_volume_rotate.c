@@ -195,6 +195,25 @@ static void begun_and_ended_it_has_the_new_key_alone(void **state)
 	close_store(store);
 }
 
+/* Nothing is ever written to it: there is no block to move, and no flush. */
+static void an_empty_volume_leaves_the_old_key_too(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stats stats;
+	struct store *store = open_store(f);
+	struct err err;
+
+	must(store_discard(store, 0, SIZE, &err), &err);
+	close_store(store);
+	begin(f);
+	close_store(open_store(f));
+	must(volume_rotate_end(f->dir, f->header, &f->keys, &err), &err);
+	store = open_store(f);
+	store_stats(store, &stats);
+	assert_string_equal(stats.notice, "");
+	close_store(store);
+}
+
 static void it_does_not_end_while_a_block_is_under_the_previous_key(void **state)
 {
 	struct fixture *f = *state;
@@ -273,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(begun_and_ended_it_has_the_new_key_alone),
+		TEST(an_empty_volume_leaves_the_old_key_too),
 		TEST(it_does_not_end_while_a_block_is_under_the_previous_key),
 		TEST(what_cannot_be_written_changes_nothing),
 		TEST(the_previous_key_is_sealed),
