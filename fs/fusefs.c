@@ -181,7 +181,11 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct status_text *s;
 
 	if (ino == INO_DISK) {
-		reply_open(req, 0, FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH);
+		/* A loop device of mount --fs says O_NOATIME; what it is good for ends with a fence. */
+		uint64_t fence = fi->flags & O_NOATIME ? atomic_load(&disk(req)->fence) : 0;
+
+		reply_open(req, fence,
+			   FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH);
 		return;
 	}
 	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
@@ -228,7 +232,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
 	struct status_text *s = (struct status_text *)(uintptr_t)fi->fh;
-	struct fuseio_call call = {.op = FUSEIO_READ, .off = (uint64_t)off};
+	struct fuseio_call call = {.op = FUSEIO_READ, .off = (uint64_t)off, .fence = fi->fh};
 	uint64_t end = ino == INO_DISK ? disk_size(req) : s->len;
 
 	if (call.off >= end) {
@@ -253,10 +257,11 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 		     struct fuse_file_info *fi)
 {
-	struct fuseio_call call = {
-		.op = FUSEIO_WRITE, .off = (uint64_t)off, .data = (const uint8_t *)buf};
+	struct fuseio_call call = {.op = FUSEIO_WRITE,
+				   .off = (uint64_t)off,
+				   .data = (const uint8_t *)buf,
+				   .fence = fi->fh};
 
-	(void)fi;
 	if (ino != INO_DISK) {
 		(void)fuse_reply_err(req, EBADF);
 		return;
@@ -271,10 +276,9 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	struct fuseio_call call = {.op = FUSEIO_FLUSH};
+	struct fuseio_call call = {.op = FUSEIO_FLUSH, .fence = fi->fh};
 
 	(void)datasync;
-	(void)fi;
 	if (ino == INO_DISK)
 		fuseio_submit(disk(req), req, &call);
 	else
@@ -284,11 +288,10 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 			 struct fuse_file_info *fi)
 {
-	struct fuseio_call call = {.op = FUSEIO_DISCARD, .off = (uint64_t)off};
+	struct fuseio_call call = {.op = FUSEIO_DISCARD, .off = (uint64_t)off, .fence = fi->fh};
 	uint64_t size = disk_size(req), end = (uint64_t)off + (uint64_t)len;
 	bool zero = mode & FALLOC_FL_ZERO_RANGE;
 
-	(void)fi;
 	if (ino != INO_DISK) {
 		(void)fuse_reply_err(req, EBADF);
 		return;

@@ -64,6 +64,12 @@ void fusefs_free(struct fusefs *fusefs); /* after fusefs_stop(); NULL is allowed
  */
 void fusefs_forget(void *fusefs);
 
+/*
+ * EIO from now on for what loop devices of mount --fs (which open `disk` with O_NOATIME) opened until now: see
+ * fuseio_fence(). For when the file system on them was shut down; with the gate closed.
+ */
+void fusefs_fence(struct fusefs *fusefs);
+
 /* `disk` has this size from now on, and the kernel is told. From any thread but FUSE's. */
 void fusefs_resize(struct fusefs *fusefs, uint64_t size_bytes);
 

@@ -49,6 +49,7 @@ void fuseio_init(struct fuseio *io)
 {
 	pthread_mutex_init(&io->said_lock, NULL);
 	atomic_store(&io->size_bytes, (unsigned long long)io->attr.st_size);
+	atomic_store(&io->fence, 1);
 	atomic_store(&io->changed_s, (long long)io->attr.st_mtim.tv_sec);
 }
 
@@ -192,11 +193,13 @@ static bool execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fu
 {
 	struct err err;
 	uint64_t pos = 0;
+	bool fenced_off;
 	int r;
 
 	err.num = 0; /* the rest of it is large and only looked at after a failure */
 	err.msg[0] = '\0';
-	r = execute(io, call, buffer, &pos, &err);
+	fenced_off = call->fence && call->fence != atomic_load(&io->fence);
+	r = fenced_off ? -EIO : execute(io, call, buffer, &pos, &err);
 	if (r == -EAGAIN)
 		return false;
 	if (may_interrupt)
@@ -206,10 +209,16 @@ static bool execute_and_reply(struct fuseio *io, fuse_req_t req, const struct fu
 	} else if (r == -ENXIO) { /* a seek that found nothing is no failure */
 		(void)fuse_reply_err(req, ENXIO);
 	} else {
-		say_failure(io, call->op, -r, err.num ? err.msg : strerror(-r));
+		if (!fenced_off)
+			say_failure(io, call->op, -r, err.num ? err.msg : strerror(-r));
 		reply_error(io, req, -r);
 	}
 	return true;
+}
+
+void fuseio_fence(struct fuseio *io)
+{
+	(void)atomic_fetch_add(&io->fence, 1);
 }
 
 static void free_waiting(struct waiting *w)

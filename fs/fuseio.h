@@ -38,6 +38,7 @@ struct fuseio_call {
 	uint64_t len;
 	const uint8_t *data; /* of a write; copied when it has to wait */
 	bool never_wait;     /* answer -EIO rather than wait */
+	uint64_t fence;	     /* of the open file, see fuseio_fence(); 0: it is never fenced off */
 };
 
 /* All that requests share. Set the first seven members, zero the rest, then fuseio_init(). */
@@ -53,6 +54,7 @@ struct fuseio {
 	atomic_ullong read_bytes, written_bytes, errors;
 	atomic_ullong size_bytes;
 	atomic_llong changed_s; /* time of the last change */
+	atomic_ullong fence;	/* what files of devices are opened with now */
 	pthread_mutex_t said_lock;
 	int said_num; /* guarded by said_lock: the failure that was logged last, ... */
 	enum fuseio_op said_op;
@@ -70,6 +72,12 @@ uint8_t *fuseio_buffer(void);
 
 /* Execute @call and answer @req, or let it wait. Does not block but for the store. */
 void fuseio_submit(struct fuseio *io, fuse_req_t req, const struct fuseio_call *call);
+
+/*
+ * From now on EIO for all calls with a fence, of files that were opened until now. For the file system above that
+ * was shut down: it may not write into the one that was mounted anew after it.
+ */
+void fuseio_fence(struct fuseio *io);
 
 /* The size of `disk` as of now; it may grow at any time. */
 uint64_t fuseio_size(const struct fuseio *io);

@@ -474,6 +474,11 @@ void fusefs_forget(void *fusefs)
 	drop_pages(fs);
 }
 
+void fusefs_fence(struct fusefs *fusefs)
+{
+	fuseio_fence(&fusefs->io);
+}
+
 void fusefs_resize(struct fusefs *fusefs, uint64_t size_bytes)
 {
 	atomic_store(&fusefs->io.size_bytes, size_bytes);

@@ -21,23 +21,25 @@
 #include "say.h"
 #include "secret.h"
 
-#define OWN_VARIABLES 6
+#define OWN_VARIABLES 7
 #define LOOK_MS	      20   /* between two looks at the command */
 #define TERM_MS	      1000 /* from TERM to KILL at the end */
 
 struct change {
 	struct change *next;
 	char *variables[OWN_VARIABLES]; /* owned */
+	bool awaited;			/* by hook_add_and_wait() */
 };
 
 struct hook {
 	struct hook_setup setup; /* fixed at new */
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards the rest */
-	pthread_cond_t work;
+	pthread_cond_t work, done;
 	struct change *first;
 	unsigned count;
-	bool ending;
+	bool ending, hurry;
+	bool awaiting; /* a change that is awaited is not done yet */
 };
 
 static void change_free(struct change *c)
@@ -144,6 +146,12 @@ static void run(struct hook *h, const struct change *c)
 		events_add(h->setup.events, &event);
 }
 
+static void finish_locked(struct hook *h)
+{
+	h->awaiting = false;
+	pthread_cond_broadcast(&h->done);
+}
+
 static void *hook_main(void *arg)
 {
 	struct hook *h = arg;
@@ -160,8 +168,10 @@ static void *hook_main(void *arg)
 		h->count--;
 		pthread_mutex_unlock(&h->lock);
 		run(h, c);
-		change_free(c);
 		pthread_mutex_lock(&h->lock);
+		if (c->awaited)
+			finish_locked(h);
+		change_free(c);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return NULL;
@@ -170,6 +180,7 @@ static void *hook_main(void *arg)
 int hook_new(const struct hook_setup *setup, struct hook **ret_hook, struct err *err)
 {
 	struct hook *h = calloc(1, sizeof(*h));
+	pthread_condattr_t attr;
 	int num;
 
 	if (!h)
@@ -177,9 +188,14 @@ int hook_new(const struct hook_setup *setup, struct hook **ret_hook, struct err 
 	h->setup = *setup;
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->work, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&h->done, &attr);
+	pthread_condattr_destroy(&attr);
 	num = pthread_create(&h->thread, NULL, hook_main, h);
 	if (num) {
 		pthread_cond_destroy(&h->work);
+		pthread_cond_destroy(&h->done);
 		pthread_mutex_destroy(&h->lock);
 		free(h);
 		return err_set(err, num, "--on-state-change: cannot start a thread: %s",
@@ -190,13 +206,14 @@ int hook_new(const struct hook_setup *setup, struct hook **ret_hook, struct err 
 }
 
 static struct change *new_change(const struct hook *h, const char *from, const char *to,
-				 const char *reason, uint64_t wall_ms)
+				 const char *next, const char *reason, uint64_t wall_ms)
 {
 	struct change *c = calloc(1, sizeof(*c));
 	char now[CLOCK_ISO_LEN];
 	const char *const pairs[OWN_VARIABLES][2] = {
 		{"KMSVOL_STATE", to},
 		{"KMSVOL_STATE_FROM", from},
+		{"KMSVOL_STATE_NEXT", next ? next : ""},
 		{"KMSVOL_REASON", reason ? reason : ""},
 		{"KMSVOL_TIME", now},
 		{"KMSVOL_VOLUME_ID", h->setup.volume_id},
@@ -214,15 +231,13 @@ static struct change *new_change(const struct hook *h, const char *from, const c
 	return c;
 }
 
-void hook_add(struct hook *hook, const char *from, const char *to, const char *reason,
-	      uint64_t wall_ms)
+/* Put @c, or when it is NULL nothing, behind the others. */
+static void queue(struct hook *hook, struct change *c, const char *to)
 {
-	struct change *c = hook ? new_change(hook, from, to, reason, wall_ms) : NULL;
 	struct change *dropped = NULL, **end;
 
 	if (!c) {
-		if (hook)
-			say_warning("--on-state-change: out of memory, %s is not told", to);
+		say_warning("--on-state-change: out of memory, %s is not told", to);
 		return;
 	}
 	pthread_mutex_lock(&hook->lock);
@@ -235,6 +250,9 @@ void hook_add(struct hook *hook, const char *from, const char *to, const char *r
 		;
 	*end = c;
 	hook->count++;
+	hook->awaiting |= c->awaited;
+	if (dropped && dropped->awaited)
+		finish_locked(hook);
 	pthread_cond_signal(&hook->work);
 	pthread_mutex_unlock(&hook->lock);
 	if (dropped)
@@ -242,6 +260,49 @@ void hook_add(struct hook *hook, const char *from, const char *to, const char *r
 			    "dropped: %s",
 			    dropped->variables[0]);
 	change_free(dropped);
+}
+
+void hook_add(struct hook *hook, const char *from, const char *to, const char *reason,
+	      uint64_t wall_ms)
+{
+	if (hook)
+		queue(hook, new_change(hook, from, to, NULL, reason, wall_ms), to);
+}
+
+void hook_add_and_wait(struct hook *hook, const char *from, const char *to, const char *next,
+		       uint64_t wall_ms)
+{
+	struct timespec until;
+	struct change *c;
+	int num = 0;
+
+	if (!hook)
+		return;
+	/* What is still running may use up its own time before; then this one has had none. */
+	until = clock_timespec(clock_monotonic_ms() + hook->setup.timeout_ms + TERM_MS);
+	c = new_change(hook, from, to, next, NULL, wall_ms);
+	if (c)
+		c->awaited = true;
+	queue(hook, c, to);
+	pthread_mutex_lock(&hook->lock);
+	while (c && hook->awaiting && !hook->hurry && num != ETIMEDOUT)
+		num = pthread_cond_timedwait(&hook->done, &hook->lock, &until);
+	pthread_mutex_unlock(&hook->lock);
+	if (num == ETIMEDOUT)
+		say_warning(
+			"--on-state-change: the command for %s has not ended in its time; access "
+			"ends without it",
+			to);
+}
+
+void hook_hurry(struct hook *hook)
+{
+	if (!hook)
+		return;
+	pthread_mutex_lock(&hook->lock);
+	hook->hurry = true;
+	pthread_cond_broadcast(&hook->done);
+	pthread_mutex_unlock(&hook->lock);
 }
 
 void hook_free(struct hook *hook)
@@ -260,6 +321,7 @@ void hook_free(struct hook *hook)
 		change_free(c);
 	}
 	pthread_cond_destroy(&hook->work);
+	pthread_cond_destroy(&hook->done);
 	pthread_mutex_destroy(&hook->lock);
 	free(hook);
 }

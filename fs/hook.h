@@ -24,9 +24,19 @@ struct hook_setup {
 
 /*
  * Starts a thread. The command gets our environment and KMSVOL_STATE, KMSVOL_STATE_FROM, KMSVOL_REASON,
- * KMSVOL_TIME (ISO 8601), KMSVOL_VOLUME_ID, KMSVOL_VOLUME_DIR; no file of ours but the standard ones.
+ * KMSVOL_STATE_NEXT ("" but before access ends), KMSVOL_TIME (ISO 8601), KMSVOL_VOLUME_ID, KMSVOL_VOLUME_DIR; no file of ours but the standard ones.
  */
 int hook_new(const struct hook_setup *setup, struct hook **ret_hook, struct err *err);
+
+/*
+ * As hook_add(), for the time before access ends: wait until the command has ended, or the time-out is over.
+ * @next is what @to leads to, the command's KMSVOL_STATE_NEXT. From one thread at a time.
+ */
+void hook_add_and_wait(struct hook *hook, const char *from, const char *to, const char *next,
+		       uint64_t wall_ms);
+
+/* Nobody waits any more in hook_add_and_wait(). NULL is allowed. */
+void hook_hurry(struct hook *hook);
 
 /* A change of state; @reason may be NULL. Never waits. @hook NULL: there is no command. */
 void hook_add(struct hook *hook, const char *from, const char *to, const char *reason,

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "above.h"
 #include "attachment.h"
 #include "bytes.h"
 #include "clock.h"
@@ -177,6 +178,7 @@ static int open_store(struct mounted *m, struct err *err)
 		.config = m->options->watch,
 		.read_only = m->read_only,
 		.hold_limit_ms = m->hold_limit_ms,
+		.write_down_ms = m->options->write_down_ms,
 	};
 	const struct hook_setup hook = {.command = m->options->hook,
 					.timeout_ms = m->options->hook_timeout_ms,
@@ -189,7 +191,14 @@ static int open_store(struct mounted *m, struct err *err)
 		r = take_signals(m, err);
 	if (r == 0 && hook.command)
 		r = hook_new(&hook, &m->hook, err);
+	if (r == 0 && m->options->keeper) {
+		m->above = above_new(
+			&(struct above_setup){.argv = m->options->keeper, .events = m->events});
+		if (!m->above)
+			r = err_set(err, ENOMEM, "out of memory");
+	}
 	setup.hook = m->hook;
+	setup.above = m->above;
 	if (r == 0)
 		r = store_open(m->volume_dir, &m->header->geometry, key, m->read_only, &store, err);
 	if (r == 0)
@@ -197,6 +206,19 @@ static int open_store(struct mounted *m, struct err *err)
 	if (r < 0 && store)
 		(void)store_close(store, NULL); /* the first error is the one to tell */
 	return r;
+}
+
+/*
+ * The key is lost, and nothing is inside the gate. A file system that was shut down above may never write
+ * again, when another one is mounted in its place.
+ */
+static void forget(void *mounted)
+{
+	struct mounted *m = mounted;
+
+	fusefs_forget(m->fusefs);
+	if (above_state(m->above) == ABOVE_SHUT)
+		fusefs_fence(m->fusefs);
 }
 
 static int mount_it(struct mounted *m, struct err *err)
@@ -219,7 +241,7 @@ static int mount_it(struct mounted *m, struct err *err)
 	if (r == 0)
 		r = fusefs_start(m->fusefs, err);
 	if (r == 0)
-		r = watch_start(m->watch, fusefs_forget, m->fusefs, err);
+		r = watch_start(m->watch, forget, m, err);
 	if (r == 0) {
 		const struct change_setup change = {.volume_dir = m->volume_dir,
 						    .header = m->header,
@@ -267,6 +289,8 @@ static int mounted_end(struct mounted *m, struct err *err)
 	control_stop(m->control); /* it too may be answering what waits */
 	faults_end(m->faults);	  /* what they hold comes to the gate */
 	snapshot_job_free(m->snapshots);
+	hook_hurry(m->hook);
+	above_cancel(m->above);
 	if (m->watch)
 		watch_end(m->watch);
 	hook_free(m->hook);	     /* nothing tells it any more */
@@ -274,6 +298,8 @@ static int mounted_end(struct mounted *m, struct err *err)
 	rotate_job_free(m->rotation);
 	if (m->gate)
 		gate_end_hold(m->gate);
+	if (m->fusefs) /* what was not lost goes on being served until the file system has gone */
+		(void)above_tell(m->above, ABOVE_END, ABOVE_END_MS); /* said there */
 	if (m->fusefs)
 		fusefs_stop(m->fusefs);
 	if (m->watch)
@@ -284,6 +310,7 @@ static int mounted_end(struct mounted *m, struct err *err)
 	gate_free(m->gate);
 	attachment_end(m->attachment);
 	kms_close(m->kms);
+	above_free(m->above);
 	events_free(m->events);
 	volume_header_free(m->header);
 	m->signal_fd = fd_close(m->signal_fd);

@@ -21,6 +21,9 @@ struct mount_options {
 	struct keywatch_config watch;
 	const char *hook; /* command at each change of state; NULL: none */
 	uint64_t hook_timeout_ms;
+	const char *const *
+		keeper; /* with a file system above: the keeper's arguments, see above.h; or NULL */
+	uint64_t write_down_ms; /* the time that it has to write down what is dirty */
 	struct kms_config kms;
 };
 

@@ -7,6 +7,7 @@
 #include "mount.h"
 #include "outage.h"
 
+struct above;
 struct attachment;
 struct change_job;
 struct control;
@@ -33,6 +34,7 @@ struct mounted {
 	struct gate *gate;
 	struct events *events;
 	struct hook *hook;
+	struct above *above; /* NULL: no file system lies on it */
 	struct watch *watch;
 	struct faults *faults;
 	uint64_t

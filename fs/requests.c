@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "above.h"
 #include "blockcrypt.h"
 #include "change_job.h"
 #include "control.h"
@@ -97,6 +98,10 @@ static int do_force(struct mounted *m, const struct kms_json *request, struct er
 	(void)request, (void)err;
 	(void)faults_stop(m->faults, NULL, FAULT_PAUSE); /* none is fine */
 	gate_end_hold(m->gate);
+	/* What waits above the gate, too; said there when it does not end. */
+	(void)above_tell(m->above, ABOVE_RELEASE, ABOVE_RELEASE_MS);
+	if (above_state(m->above) == ABOVE_SHUT)
+		fusefs_fence(m->fusefs);
 	return 0;
 }
 

@@ -66,13 +66,6 @@ int watch_with_store(struct watch *watch, int (*fn)(struct store *store, void *a
 	return r;
 }
 
-static void set_reason(struct watch *w, const char *reason)
-{
-	pthread_mutex_lock(&w->lock);
-	(void)snprintf(w->status.reason, sizeof(w->status.reason), "%s", reason);
-	pthread_mutex_unlock(&w->lock);
-}
-
 /* Remember the store's numbers for the time when it is closed. */
 static void keep_store_stats(struct watch *w)
 {
@@ -193,63 +186,6 @@ int watch_close_store(struct watch *w, struct err *err)
 	return r;
 }
 
-static void add_event(struct watch *w, const char *name)
-{
-	const struct event event = {.name = name};
-
-	events_add(w->setup.events, &event);
-}
-
-static void lose(struct watch *w)
-{
-	bool hold = w->setup.config.reaction == KEYWATCH_HANG;
-	struct err err = {0};
-
-	gate_close(w->setup.gate, hold ? GATE_HOLD : GATE_REFUSE);
-	add_event(w, hold ? "io-held" : "io-refused");
-	store_hurry(w->store, true); /* back to the gate with those that wait for room */
-	while (!gate_drain(w->setup.gate, false, WATCH_DRAIN_SAY_MS)) {
-		say_warning("the key is lost, but requests to the disk below do not end; "
-			    "the data key is wiped when they do");
-		set_reason(w, "key lost; waiting for running requests to end");
-	}
-	(void)watch_close_store(w, &err); /* said there; the key is wiped in any case */
-	if (w->forget)
-		w->forget(w->forget_arg);
-	kms_forget(w->setup.kms);
-	add_event(w, "key-wiped");
-}
-
-static void go_read_only(struct watch *w)
-{
-	struct err err = {0};
-
-	gate_close(w->setup.gate, GATE_READ_ONLY);
-	add_event(w, "writes-refused");
-	store_hurry(w->store, true);
-	while (!gate_drain(w->setup.gate, true, WATCH_DRAIN_SAY_MS))
-		say_warning("the key is lost, but writes to the disk below do not end");
-	store_hurry(w->store, false);
-	if (!w->setup.read_only && store_flush(w->store, &err) < 0)
-		say_error("flushing before read-only: %s", err.msg);
-}
-
-static void act(struct watch *w, unsigned actions)
-{
-	if (actions & KEYWATCH_DO_READ_ONLY)
-		go_read_only(w);
-	if (actions & KEYWATCH_DO_LOSE)
-		lose(w);
-	if (actions & KEYWATCH_DO_END) {
-		gate_close(w->setup.gate, GATE_REFUSE);
-		add_event(w, "io-refused");
-	}
-	if (actions & KEYWATCH_DO_RESUME) {
-		gate_open(w->setup.gate);
-		add_event(w, "io-resumed");
-	}
-}
-
 static const char *rds_event(unsigned actions)
 {
 	if (actions & KEYWATCH_EMIT_WARNED)
@@ -341,7 +277,7 @@ static void handle_because_locked(struct watch *w, enum keywatch_event event, st
 						 clock_monotonic_ms(), arc4random());
 
 		pthread_mutex_unlock(&w->lock);
-		act(w, actions);
+		watch_act(w, actions);
 		if (w->key.state != from)
 			publish(w, from, actions, err.num ? &err : &w->status.kms_error);
 		more = actions & (KEYWATCH_DO_OPEN | KEYWATCH_DO_CHECK);

@@ -10,6 +10,7 @@
 
 #include "keywatch.h"
 
+struct above;
 struct err;
 struct events;
 struct gate;
@@ -29,7 +30,9 @@ struct watch_setup {
 	struct kms *kms;
 	struct gate *gate;
 	struct events *events;
-	struct hook *hook; /* told of each change of state; NULL: nobody is */
+	struct hook *hook;	/* told of each change of state; NULL: nobody is */
+	struct above *above;	/* looks after the file system above; NULL: there is none */
+	uint64_t write_down_ms; /* how long that may write down what is dirty */
 	struct keywatch_config config;
 	bool read_only;
 	uint64_t hold_limit_ms; /* requests that wait for longer get EIO; 0: no limit */

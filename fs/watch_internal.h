@@ -50,6 +50,9 @@ int watch_unwrap(struct watch *w, struct secret **ret_keys, struct err *err);
 int watch_open_store(struct watch *w, const struct secret *key, struct err *err);
 int watch_close_store(struct watch *w, struct err *err);
 
+/* Do what the bits of enum keywatch_action say about access, in their order. */
+void watch_act(struct watch *w, unsigned actions);
+
 /* Do the errand. Called and left with the lock held, by the watch's thread. */
 void watch_run_errand_locked(struct watch *w);
 

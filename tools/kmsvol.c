@@ -14,7 +14,7 @@
 struct row {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *help; /* NULL: another name of the row before */
+	const char *help; /* NULL: not shown */
 };
 
 static const struct row rows[] = {
@@ -36,6 +36,7 @@ static const struct row rows[] = {
 	{"scenario", cmd_scenario, "run an outage of a key from a script, with a report"},
 	{"export", cmd_export, "write a volume's content to a raw image"},
 	{"import", cmd_import, "write a raw image over a volume's content"},
+	{"keeper", cmd_keeper, NULL}, /* for mount --fs itself */
 };
 
 static int usage(void)

@@ -145,6 +145,7 @@ int cmd_export(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_inject(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
+int cmd_keeper(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_pause_io(int argc, char **argv);
 int cmd_resize(int argc, char **argv);

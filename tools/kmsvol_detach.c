@@ -20,6 +20,7 @@
 
 #include "bytes.h"
 #include "err.h"
+#include "kmsvol_fsctl.h"
 #include "kmsvol_loop.h"
 #include "mountinfo.h"
 #include "secret.h"
@@ -308,14 +309,30 @@ static int ending_wait(const struct ending *ending, const char *volume_dir, stru
 	return 0;
 }
 
+/* Its daemon was killed, and perhaps who would have thawed it, too: frozen, it would never go. */
+static int thaw(const struct place *place, struct err *err)
+{
+	struct err ignored;
+	int dir, r;
+
+	if (!place_has(place->mountpoint, place->loop) ||
+	    fsctl_open(place->mountpoint, &dir, &ignored) < 0)
+		return 0; /* what cannot be opened is no more in use, or shut down */
+	r = fsctl_thaw(dir, err);
+	(void)close(dir); /* only read */
+	return r < 0 ? err_prefix(err, "'%s'", place->mountpoint) : 0;
+}
+
 /* The file system goes, but only if it is the one on this record's loop device; then that. */
-static int detach_fs(const struct place *place, struct err *err)
+static int detach_fs(const struct place *place, bool dead, struct err *err)
 {
 	AUTO(freep) char *disk = NULL;
 	int r;
 
 	if (!place->loop || !*place->loop)
 		return 0;
+	if (dead && (r = thaw(place, err)) < 0)
+		return r;
 	r = detach_mount(place->mountpoint, place->loop, false, err);
 	if (r < 0)
 		return r;
@@ -334,7 +351,7 @@ int detach_all(const struct place *place, bool lazy, struct err *err)
 	if (r < 0)
 		return r;
 	if (place->mountpoint)
-		r = detach_fs(place, err);
+		r = detach_fs(place, lazy, err);
 	if (r == 0 && place->fuse_dir)
 		r = detach_mount(place->fuse_dir, place->volume_dir, lazy, err);
 	if (r == 0)

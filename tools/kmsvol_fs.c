@@ -221,15 +221,29 @@ static const char *without_journal(const char *type)
 	return "rescue=nologreplay";
 }
 
-int fs_mount(const char *device, const char *dir, const char *type, bool read_only, bool frozen,
-	     struct err *err)
+static int mount_with(const char *device, const char *dir, const char *type, bool read_only,
+		      const char *options, struct err *err)
 {
-	if (mount(device, dir, type, read_only || frozen ? MS_RDONLY : 0,
-		  frozen ? without_journal(type) : NULL) < 0)
+	if (mount(device, dir, type, read_only ? MS_RDONLY : 0, options) < 0)
 		return err_set(
 			err, errno, "cannot mount %s at '%s': %s%s", type, dir, strerror(errno),
 			errno == ENODEV ? " (the kernel does not know this file system)" : "");
 	return 0;
+}
+
+int fs_mount(const char *device, const char *dir, const char *type, bool read_only, bool frozen,
+	     struct err *err)
+{
+	return mount_with(device, dir, type, read_only || frozen,
+			  frozen ? without_journal(type) : NULL, err);
+}
+
+int fs_mount_again(const char *device, const char *dir, const char *type, bool read_only,
+		   struct err *err)
+{
+	/* btrfs gives such a one an id of its own; ext4 does not mind. */
+	return mount_with(device, dir, type, read_only, strcmp(type, "xfs") == 0 ? "nouuid" : NULL,
+			  err);
 }
 
 int fs_grow(const char *device, const char *dir, const char *type, struct err *err)

@@ -27,4 +27,11 @@ int fs_grow(const char *device, const char *dir, const char *type, struct err *e
 int fs_mount(const char *device, const char *dir, const char *type, bool read_only, bool frozen,
 	     struct err *err);
 
+/*
+ * mount(2) what was mounted before, and may still be in use from another device: by its UUID the kernel would
+ * take it for the same.
+ */
+int fs_mount_again(const char *device, const char *dir, const char *type, bool read_only,
+		   struct err *err);
+
 #endif

@@ -26,6 +26,7 @@
 #include "volume.h"
 
 #define HOOK_TIMEOUT_MS 60000
+#define WRITE_DOWN_MS	15000
 
 static const char help[] =
 	"Mount the volume VOL: DIR shows it as the file DIR/disk, and how it is "
@@ -104,7 +105,8 @@ static int run(const char *vol, const char *dir, const char *fs, struct mount_op
 
 int cmd_mount(int argc, char **argv)
 {
-	struct mount_options o = {.hook_timeout_ms = HOOK_TIMEOUT_MS};
+	struct mount_options o = {.hook_timeout_ms = HOOK_TIMEOUT_MS,
+				  .write_down_ms = WRITE_DOWN_MS};
 	struct knobs knobs = KNOBS_NONE;
 	int fs = -1, provider = BLOCKCRYPT_AUTO;
 	const struct cmd_option options[] = {
@@ -114,6 +116,8 @@ int cmd_mount(int argc, char **argv)
 		 "run this at each change of state, see the manual", NULL},
 		{"hook-timeout", "TIME", CMD_DURATION, &o.hook_timeout_ms,
 		 "kill that command after this; 60s", NULL},
+		{"write-down", "TIME", CMD_DURATION, &o.write_down_ms,
+		 "with --fs: time for what is not written when the key is lost; 15s", NULL},
 		{"read-only", NULL, CMD_FLAG, &o.read_only, "refuse writes", NULL},
 		{"allow-other", NULL, CMD_FLAG, &o.allow_other, "let other users in", NULL},
 		{"foreground", NULL, CMD_FLAG, &o.foreground, "stay until it is unmounted", NULL},

@@ -253,6 +253,7 @@ static int start_daemon(struct job *job, struct mount_options *inner)
 static int steps(struct job *job)
 {
 	struct mount_options inner = *job->options;
+	const char *const keeper[] = {CMD_PROGRAM, "keeper", inner.volume_dir, NULL};
 	struct err err, second;
 	int code;
 
@@ -262,6 +263,7 @@ static int steps(struct job *job)
 		return cmd_fail(&err);
 	inner.mountpoint = job->place.fuse_dir;
 	inner.allow_other = false;
+	inner.keeper = keeper;
 	code = start_daemon(job, &inner);
 	if (code != CMD_GO) {
 		place_private_remove(&job->place); /* not when it is in use by another mount */

@@ -18,18 +18,31 @@ has() { grep -q -- "$1" "$2"; }
 
 mount_volume V D --on-key-loss error --check-interval 100ms --on-state-change \
 	"echo \"\$KMSVOL_STATE_FROM \$KMSVOL_STATE \$KMSVOL_VOLUME_ID \$KMSVOL_VOLUME_DIR \$KMSVOL_TIME (\$KMSVOL_REASON)\" >>'$DIR/told';
+	echo \"\$KMSVOL_STATE \$KMSVOL_STATE_NEXT\" >>'$DIR/next';
 	ls -l /proc/self/fd | grep -c '$DIR' >>'$DIR/fds'; grep SigBlk /proc/self/status >>'$DIR/signals'"
 disable
 ok 'the command is told of the loss' wait_for 20 has "available $INACCESSIBLE" told
 enable
 ok 'and of the return' wait_for 20 has 'starting available' told
-is 'in order' "$(awk '{ print $1 "-" $2 }' told | tr '\n' ' ')" \
-	"available-$INACCESSIBLE $INACCESSIBLE-starting starting-available "
-like 'with volume, time and reason' "$(head -n 1 told)" \
+is 'in order, and before access ends' "$(awk '{ print $1 "-" $2 }' told | tr '\n' ' ')" \
+	"available-stopping available-$INACCESSIBLE $INACCESSIBLE-starting starting-available "
+is 'which says what comes next' "$(head -n 1 next)" "stopping $INACCESSIBLE"
+like 'with volume, time and reason' "$(sed -n 2p told)" \
 	" $(jq -r .id V/volume.json) $DIR/V 20[0-9T:.-]+Z \\(.*DisabledException.*\\)$"
 is 'it gets no file of ours' "$(sort -u fds)" 0
 is 'and no blocked signal' "$(sort -u signals | awk '{ print $2 }')" 0000000000000000
-ok 'events tell how it ended' wait_for 5 sh -c '[ "$(grep -c "\"event\":\"hook\".*exit code 0" V/events.jsonl)" -eq 3 ]'
+ok 'events tell how it ended' wait_for 5 sh -c '[ "$(grep -c "\"event\":\"hook\".*exit code 0" V/events.jsonl)" -eq 4 ]'
+ok 'unmount' "$KMSVOL" unmount D
+
+# Access ends only when the command for "stopping" has ended: what it writes is still there, afterwards.
+mount_volume V D --on-key-loss error --check-interval 100ms --on-state-change \
+	"[ \$KMSVOL_STATE != stopping ] || { sleep 0.7; dd if=/bin/sh of='$DIR/D/disk' bs=4096 count=10 conv=notrunc,fsync; }"
+disable
+ok 'unreachable, after the command' wait_for 20 state_is V $INACCESSIBLE
+is 'which could still write' "$(jq -r 'select(.event == "hook") | .result' V/events.jsonl | tail -n 2 | sort -u)" 'exit code 0'
+enable
+ok 'and back' wait_for 20 state_is V available
+ok 'with what it wrote' cmp -n 40960 D/disk /bin/sh
 ok 'unmount' "$KMSVOL" unmount D
 
 # One that hangs, with a child: the volume goes on without it.
