@@ -5,7 +5,6 @@
 . "$CASE_ROOT/tests/lib/uml.sh"
 need jq curl resize2fs
 need_root
-[ -z "${SAN:-}" ] || skip_all 'sanitizers do not run in there'
 has_capability 24 || in_uml
 need_fuse
 
