@@ -50,7 +50,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
-.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
+.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd profile scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
 all: build
 
 help:
@@ -58,7 +58,8 @@ help:
 	@echo "make check     set up, build, run every test (T=NAME: only some)"
 	@echo "make crash-soak SEED=N HOURS=H  crash histories of the store, on and on; 1 hour"
 	@echo "make fuzz      set up, build with clang, run each fuzz target for FUZZ_SECONDS=60 (T=NAME: only some)"
-	@echo "make bench     set up, build, print the speed table beside other encrypted file systems"
+	@echo "make bench     set up, build, measure all layers of it and other encrypted file systems (BENCH_ARGS)"
+	@echo "make profile   set up, build, show where a mount's time goes, job by job (CIPHER= JOBS= PROVIDER=)"
 	@echo "make bench-kmsd set up, build, print how fast kmsd answers, empty and with a million grants"
 	@echo "make scenarios set up, build, run every scenario, with reports in $(B)/scenarios (T=NAME: only some)"
 	@echo "make setup     install the Debian packages that build and tests need"
@@ -71,7 +72,7 @@ help:
 	@echo "V=1 shows the commands; SAN=address or SAN=thread builds with sanitizers into a directory of its own"
 
 # What is wanted runs in a second make, so that what set-up installed is seen.
-demo check crash-soak bench bench-kmsd scenarios:
+demo check crash-soak bench bench-kmsd profile scenarios:
 	$(Q)$(MAKE) setup
 	$(Q)$(MAKE) build
 	$(Q)$(MAKE) $@-run
@@ -102,8 +103,18 @@ scenarios-run: $(BINS)
 check-run: $(BINS) unit $(TESTTOOLS) fuzzers
 	$(Q)BUILD=$(abspath $(B)) SAN=$(SAN) T=$(T) tests/run
 
-bench-run: $(BINS)
-	$(Q)BUILD=$(abspath $(B)) tests/bench
+# libfuse's example that passes everything through, from its own package, to compare with.
+PASSTHROUGH_SRC := $(wildcard /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c)
+$(B)/tests/passthrough_ll: $(PASSTHROUGH_SRC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O2 -w -D_FILE_OFFSET_BITS=64 $(shell pkg-config --cflags fuse3) -o $@ $< $(shell pkg-config --libs fuse3)
+
+BENCH_ARGS ?= --peers --time 9m --rounds 5 --plot $(B)/bench.svg
+bench-run: $(BINS) $(if $(PASSTHROUGH_SRC),$(B)/tests/passthrough_ll)
+	$(Q)$(B)/kmsvol bench $(if $(PASSTHROUGH_SRC),--passthrough $(B)/tests/passthrough_ll) $(BENCH_ARGS)
+
+profile-run: $(BINS)
+	$(Q)BUILD=$(abspath $(B)) tests/profile
 
 bench-kmsd-run: $(BINS) $(B)/tests/kmsload $(B)/tests/kmsdstart $(B)/unit/test_kmsd_policy_explain
 	$(Q)BUILD=$(abspath $(B)) tests/bench-kmsd
@@ -127,6 +138,7 @@ $(TESTTOOLS): $(B)/tests/%: $(B)/tests/tools/%.o
 
 $(B)/libkmsclient.a: $(call obj,$(CLIENT_SRC))
 $(B)/libkmsvolfs.a: $(call obj,$(FS_SRC))
+$(B)/libbench.a: $(call obj,$(wildcard tools/kmsvol_bench_*.c))
 $(B)/libkmsd.a: $(call obj,$(filter-out tools/kmsd/main.c,$(KMSD_SRC)))
 $(B)/libtest.a: $(call obj,$(TESTLIB_SRC))
 $(B)/libtimeline.a: $(call obj,$(TIMELINE_SRC))
@@ -159,7 +171,7 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/dri
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(KMSD_LINK_LIBS) -lcmocka -lm
 
-$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libtimeline.a $(B)/libkmsvolfs.a $(B)/libkmsclient.a
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libtimeline.a $(B)/libbench.a $(B)/libkmsvolfs.a $(B)/libkmsclient.a
 	@echo "  LD      $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) -lcmocka -lm

@@ -34,6 +34,7 @@ static const struct row rows[] = {
 	{"rotate", cmd_rotate, "have KMS wrap a volume's data key anew"},
 	{"check", cmd_check, "verify a volume, and save what is intact"},
 	{"scenario", cmd_scenario, "run an outage of a key from a script, with a report"},
+	{"bench", cmd_bench, "measure what encryption costs on this machine"},
 	{"export", cmd_export, "write a volume's content to a raw image"},
 	{"import", cmd_import, "write a raw image over a volume's content"},
 	{"keeper", cmd_keeper, NULL}, /* for mount --fs itself */

@@ -138,6 +138,7 @@ int cmd_choose_provider(int want, struct err *err);
 int cmd_check_kms(const struct kms_config *config, struct err *err);
 
 /* The commands, each in a file of its own. */
+int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_events(int argc, char **argv);

@@ -14,7 +14,8 @@
 #include "units.h"
 #include "volume.h"
 
-static const char *const cipher_names[] = {"aes-256-gcm", "aes-256-xts", "chacha20-poly1305", NULL};
+static const char *const cipher_names[] = {"aes-256-gcm", "aes-256-xts", "chacha20-poly1305",
+					   "none", NULL};
 
 static const char *const services[] = {"ebs", "rds", NULL};
 
@@ -29,6 +30,7 @@ struct create_args {
 	const char *key_id;
 	struct cmd_list context;
 	struct kms_config kms;
+	bool insecure; /* a volume without encryption is wanted */
 	bool json;
 };
 
@@ -151,6 +153,8 @@ int cmd_create(int argc, char **argv)
 		{"key-id", "KEY-ID", CMD_TEXT, &a.key_id,
 		 "the KMS key: id, ARN, alias/NAME (needed)", NULL},
 		{"cipher", "NAME", CMD_CHOICE, &a.cipher, "the cipher; aes-256-gcm", cipher_names},
+		{"insecure-no-encryption", NULL, CMD_FLAG, &a.insecure,
+		 "with --cipher none: for measuring only", NULL},
 		{"block-size", "SIZE", CMD_SIZE, &a.block_size,
 		 "unit of encryption, a power of two in 4096..65536; 4096", NULL},
 		{"encryption-context", "NAME=VALUE", CMD_LIST, &a.context,
@@ -170,6 +174,13 @@ int cmd_create(int argc, char **argv)
 	if (!size || !a.key_id) {
 		(void)err_set(&err, EINVAL, "create: --%s is needed; see '%s create --help'",
 			      size ? "key-id" : "size", CMD_PROGRAM);
+		return cmd_wrong(&err);
+	}
+	if (a.insecure != (strcmp(cipher_names[a.cipher], "none") == 0)) {
+		(void)err_set(
+			&err, EINVAL,
+			"create: --cipher none, which encrypts nothing and is for measuring only, "
+			"and --insecure-no-encryption want each other");
 		return cmd_wrong(&err);
 	}
 	if (units_parse_size(size, &a.size, &err) < 0) {
