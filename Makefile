@@ -4,6 +4,7 @@
 #   FUZZ_SECONDS=60 with fuzz: how long each target runs
 #   SAN=address    build with address and undefined sanitizers (in build-address/); SAN=thread
 #   T=segment      with check: only tests whose name has this in it
+#   JOBS=2         with check: so many tests at a time
 #   PREFIX DESTDIR with install
 
 SHELL := /bin/bash
@@ -55,7 +56,7 @@ all: build
 
 help:
 	@echo "make demo      set up, build, and show the main job on real data"
-	@echo "make check     set up, build, run every test (T=NAME: only some)"
+	@echo "make check     set up, build, run every test (T=NAME: only some; JOBS=N: so many at a time)"
 	@echo "make crash-soak SEED=N HOURS=H  crash histories of the store, on and on; 1 hour"
 	@echo "make fuzz      set up, build with clang, run each fuzz target for FUZZ_SECONDS=60 (T=NAME: only some)"
 	@echo "make bench     set up, build, measure all layers of it and other encrypted file systems (BENCH_ARGS)"
@@ -101,7 +102,7 @@ scenarios-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) T=$(T) tests/scenarios
 
 check-run: $(BINS) unit $(TESTTOOLS) fuzzers
-	$(Q)BUILD=$(abspath $(B)) SAN=$(SAN) T=$(T) tests/run
+	$(Q)BUILD=$(abspath $(B)) SAN=$(SAN) T=$(T) JOBS=$(JOBS) tests/run
 
 # libfuse's example that passes everything through, from its own package, to compare with.
 PASSTHROUGH_SRC := $(wildcard /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c)

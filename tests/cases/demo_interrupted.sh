@@ -1,5 +1,6 @@
 #!/bin/bash
 # long
+# alone: it looks at all loop devices, and times the demo
 # The demo leaves nothing behind: not when it runs to its end, and not when it is interrupted, in whatever
 # step. SEED=N repeats the moments.
 . "$(dirname "$0")/../lib/case.sh"

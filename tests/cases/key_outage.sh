@@ -1,5 +1,6 @@
 #!/bin/bash
 # long
+# alone: it measures how soon things happen
 # The KMS key of a mounted volume is disabled, deleted, enabled again, or KMS itself is away: what I/O does
 # with each --on-key-loss, what status and events say, and that nothing that was written is lost.
 . "$(dirname "$0")/../lib/case.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures how soon things happen
 # Profiles: each does what its page in docs says, in its times divided by --time-scale; single settings count
 # beside it; the state that is for good is reached, also while no daemon runs, and stays.
 . "$(dirname "$0")/../lib/case.sh"

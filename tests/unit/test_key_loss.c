@@ -1,4 +1,5 @@
 /* A mounted volume whose key goes and comes: what waits, what fails, what is dropped, what is kept. */
+/* alone: it measures how soon a request ends */
 #include "../lib/front_rig.h"
 
 static void lost_key_makes_requests_wait_and_status_answers(void **state)
