@@ -254,6 +254,8 @@ void log_free(struct log *log)
 	}
 	if (log->head)
 		(void)segment_cut(log->head, log->head_off); /* only gives room back */
+	if (log->spare && log->spare_end > FORMAT_SEGMENT_LEN)
+		(void)segment_cut(log->spare, FORMAT_SEGMENT_LEN);
 	segment_put(log->head);
 	segment_put(log->spare);
 	pthread_cond_destroy(&log->work);

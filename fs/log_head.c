@@ -19,6 +19,9 @@
 #define ROOM_KEPT (2u << 20)  /* behind a seal: less is not worth giving back */
 #define ROOM_LOW  (8u << 20)  /* the thread allocates when less than this is left */
 
+/* Room in the next segment is made only while the disk has so many segments' room free. */
+#define SPARE_ROOM_FREE 4
+
 /*
  * What is kept free for the cleaner, so that it can move what is live in a segment and two checkpoints
  * can let the segment go: a segment and some pages, or this part of a small filesystem.
@@ -49,6 +52,28 @@ static int allocate(struct log *log, struct segment *segment, uint64_t from, uin
 	return r;
 }
 
+/* Give back what was allocated in the next segment: the head, or others on the disk, need it now. */
+static bool cut_spare(struct log *log)
+{
+	bool cut = false;
+
+	pthread_mutex_lock(&log->lock);
+	while (log->sparing)
+		log_wait_locked(log);
+	if (log->spare && log->spare_end > FORMAT_SEGMENT_LEN) {
+		log->sparing = true; /* so nobody takes it */
+		pthread_mutex_unlock(&log->lock);
+		cut = segment_cut(log->spare, FORMAT_SEGMENT_LEN);
+		pthread_mutex_lock(&log->lock);
+		if (cut)
+			log->spare_end = FORMAT_SEGMENT_LEN;
+		log->sparing = false;
+		log_wake_locked(log);
+	}
+	pthread_mutex_unlock(&log->lock);
+	return cut;
+}
+
 /*
  * Room for @least bytes from @from on, and for a step ahead where it can be had. Into the reserve goes
  * no more than what is needed, so that nobody else gets it.
@@ -64,6 +89,8 @@ static int make_room(struct log *log, struct segment *segment, uint64_t from, ui
 	r = allocate(log, segment, from, end, false);
 	if (r == -ENOSPC && segment_drop_recycled(log->table) > 0)
 		r = allocate(log, segment, from, end, false);
+	if (r == -ENOSPC && cut_spare(log))
+		r = allocate(log, segment, from, end, false);
 	if (r == -ENOSPC && (into_reserve || end > from + least)) { /* the little that is needed */
 		end = from + least;
 		r = allocate(log, segment, from, end, into_reserve);
@@ -74,10 +101,11 @@ static int make_room(struct log *log, struct segment *segment, uint64_t from, ui
 }
 
 /*
- * Seal the head and go on in @next. @u remembers the head until it is synced. Called with rolling set and
- * the lock dropped.
+ * Seal the head and go on in @next, which has room up to @room_end. @u remembers the head until it is synced.
+ * Called with rolling set and the lock dropped.
  */
-static int roll_to(struct log *log, struct segment *next, struct unsynced *u, struct err *err)
+static int roll_to(struct log *log, struct segment *next, uint64_t room_end, struct unsynced *u,
+		   struct err *err)
 {
 	struct format_record seal = {.type = FORMAT_SEAL};
 	uint8_t bytes[LOG_HEADER_ONLY_LEN];
@@ -105,14 +133,15 @@ static int roll_to(struct log *log, struct segment *next, struct unsynced *u, st
 	log->appended += LOG_HEADER_ONLY_LEN;
 	log->head = next;
 	log->head_off = FORMAT_SEGMENT_LEN;
-	log->room_end = segment_room(next);
+	log->room_end = room_end;
 	log->dirty = log_end_seq_locked(log); /* the seal must be synced with what is before it */
 	pthread_mutex_unlock(&log->lock);
 	return 0;
 }
 
 /* The next segment: the spare, or a new one. An id is used up only by success: ids have no gaps. */
-static int take_next(struct log *log, struct segment **ret_next, struct err *err)
+static int take_next(struct log *log, struct segment **ret_next, uint64_t *ret_room_end,
+		     struct err *err)
 {
 	uint32_t id;
 	int r;
@@ -121,6 +150,7 @@ static int take_next(struct log *log, struct segment **ret_next, struct err *err
 	while (log->sparing)
 		log_wait_locked(log);
 	*ret_next = log->spare;
+	*ret_room_end = log->spare_end;
 	log->spare = NULL;
 	id = log->next_id;
 	pthread_mutex_unlock(&log->lock);
@@ -129,6 +159,7 @@ static int take_next(struct log *log, struct segment **ret_next, struct err *err
 	r = segment_create(log->table, id, segment_id(log->head), ret_next, err);
 	if (r < 0)
 		return r;
+	*ret_room_end = segment_room(*ret_next);
 	pthread_mutex_lock(&log->lock);
 	log->next_id = id + 1;
 	pthread_mutex_unlock(&log->lock);
@@ -140,13 +171,14 @@ static int roll(struct log *log, struct err *err)
 {
 	struct unsynced *u = malloc(sizeof(*u));
 	struct segment *next = NULL;
+	uint64_t room_end;
 	int r;
 
 	if (!u)
 		return err_set(err, ENOMEM, "log: out of memory");
-	r = take_next(log, &next, err);
+	r = take_next(log, &next, &room_end, err);
 	if (r == 0)
-		r = roll_to(log, next, u, err); /* if this fails, writing has stopped */
+		r = roll_to(log, next, room_end, u, err); /* if this fails, writing has stopped */
 	if (r < 0) {
 		segment_put(next);
 		free(u);
@@ -219,8 +251,8 @@ void log_trim(struct log *log)
 	begin_rolling_locked(log);
 	stopped = log->stopped;
 	pthread_mutex_unlock(&log->lock);
-	if (!stopped && log->spare && segment_room(log->spare) > FORMAT_SEGMENT_LEN)
-		(void)segment_cut(log->spare, FORMAT_SEGMENT_LEN); /* only gives room back */
+	if (!stopped)
+		(void)cut_spare(log); /* only gives room back */
 	/* Room for the seal stays, as behind every record. */
 	if (!stopped && log->room_end > log->head_off + LOG_RESERVE_LEN &&
 	    segment_cut(log->head, log->head_off + LOG_RESERVE_LEN)) {
@@ -229,6 +261,7 @@ void log_trim(struct log *log)
 		pthread_mutex_unlock(&log->lock);
 	}
 	pthread_mutex_lock(&log->lock);
+	log->trimmed = log->appended;
 	end_rolling_locked(log);
 	pthread_mutex_unlock(&log->lock);
 }
@@ -245,9 +278,22 @@ static bool wants_spare_locked(const struct log *log)
 	return !log->spare && log->head_off > log->segment_size / 2;
 }
 
+/*
+ * Under load the next segment gets its room while the head is still written to: allocating takes the file's lock in
+ * the kernel, for which writers would wait. As much of it, at most, as the head has of its second half.
+ */
+static bool wants_spare_room_locked(const struct log *log)
+{
+	uint64_t half = log->segment_size / 2;
+
+	return log->spare && !log->spare_refused && log->spare_end < log->segment_size &&
+	       log->appended - log->trimmed > ROOM_LOW && log->head_off > half &&
+	       log->spare_end < 2 * (log->head_off - half);
+}
+
 bool log_wants_ahead_locked(const struct log *log)
 {
-	return wants_room_locked(log) || wants_spare_locked(log);
+	return wants_room_locked(log) || wants_spare_locked(log) || wants_spare_room_locked(log);
 }
 
 /*
@@ -285,11 +331,38 @@ static int spare_locked(struct log *log)
 	pthread_mutex_lock(&log->lock);
 	if (r == 0) {
 		log->spare = spare;
+		log->spare_end = segment_room(spare);
+		log->spare_refused = false;
 		log->next_id = id + 1;
 	}
 	log->sparing = false;
 	log_wake_locked(log);
 	return r;
+}
+
+/* A step of room in the next segment. It is given up there when the disk has little left. As above. */
+static void extend_spare_locked(struct log *log)
+{
+	struct segment *spare = log->spare;
+	uint64_t from = log->spare_end, end = from + ROOM_STEP, free_bytes, all;
+	int r;
+
+	if (end > log->segment_size)
+		end = log->segment_size;
+	log->sparing = true; /* so nobody takes it */
+	pthread_mutex_unlock(&log->lock);
+	r = log->disk->ops->space(log->disk, &free_bytes, &all);
+	if (r == 0 && free_bytes < SPARE_ROOM_FREE * log->segment_size)
+		r = -ENOSPC;
+	if (r == 0)
+		r = allocate(log, spare, from, end, false);
+	pthread_mutex_lock(&log->lock);
+	if (r == 0)
+		log->spare_end = end;
+	else
+		log->spare_refused = true;
+	log->sparing = false;
+	log_wake_locked(log);
 }
 
 /* Have a spare, so that sealing the head takes no longer than a write. */
@@ -363,7 +436,7 @@ void *log_keep_ahead(void *arg)
 
 	pthread_mutex_lock(&log->lock);
 	while (!log->ending) {
-		bool quiet = log->stopped || log->rolling || log->frozen;
+		bool quiet = log->stopped || log->rolling || log->frozen || log->sparing;
 		int r;
 
 		if (!quiet && wants_room_locked(log))
@@ -372,6 +445,10 @@ void *log_keep_ahead(void *arg)
 			r = spare_locked(log);
 		else
 			r = 1;
+		if (r == 1 && !quiet && wants_spare_room_locked(log)) {
+			extend_spare_locked(log);
+			r = 0;
+		}
 		if (r != 0)
 			idle_locked(log, r < 0);
 	}

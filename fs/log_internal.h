@@ -37,12 +37,14 @@ struct log {
 	uint64_t head_off;     /* where the next record goes */
 	uint64_t room_end;     /* allocated up to here */
 	struct segment *spare; /* held; NULL: not made yet */
+	uint64_t spare_end;    /* its room is allocated up to here */
+	bool spare_refused;    /* no more room is made in it */
 	uint32_t next_id;
 	struct log_claim *claims;
-	bool frozen;		 /* log_freeze() */
-	bool rolling;		 /* a writer changes head or room_end with the lock dropped */
-	bool extending;		 /* the thread allocates behind room_end with the lock dropped */
-	bool sparing;		 /* the thread makes the spare with the lock dropped */
+	bool frozen;	/* log_freeze() */
+	bool rolling;	/* a writer changes head or room_end with the lock dropped */
+	bool extending; /* the thread allocates behind room_end with the lock dropped */
+	bool sparing;	/* the thread makes the spare, or changes its room, with the lock dropped */
 	uint64_t durable;	 /* everything before this seq is synced */
 	uint64_t dirty;		 /* end of the last record that a flush has to care for */
 	struct unsynced *sealed; /* oldest first */
@@ -50,6 +52,7 @@ struct log {
 	int stopped; /* positive errno */
 	char why[LOG_WHY_MAX];
 	uint64_t appended;
+	uint64_t trimmed; /* what that was when log_trim() gave room back */
 	uint64_t flushes;
 	pthread_mutex_t flush_lock; /* one flush at a time; taken before lock */
 };
