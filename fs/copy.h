@@ -13,8 +13,12 @@
 
 struct err;
 
-#define COPY_PIECE (1024u * 1024) /* bytes read and written at a time; the end of the image: less */
-#define COPY_GRAIN (64u * 1024)	  /* bytes; a run of so many zeros, aligned to it, becomes a hole */
+#define COPY_PIECE                                                                                 \
+	(1024u *                                                                                   \
+	 1024) /* bytes read and written at a time with a stream at one end; its last: less */
+#define COPY_CHUNK                                                                                 \
+	(128u * 1024) /* otherwise: all that is done to it happens in one processor's cache */
+#define COPY_GRAIN (64u * 1024) /* bytes; a run of so many zeros, aligned to it, becomes a hole */
 
 /* Where the image comes from. */
 struct copy_source {
@@ -38,8 +42,9 @@ struct copy_target {
 };
 
 struct copy_options {
-	const atomic_bool *stop;		   /* becomes true: end with -EINTR; NULL: never */
-	void (*progress)(void *arg, uint64_t off); /* the image is copied up to here; NULL */
+	const atomic_bool *stop; /* becomes true: end with -EINTR; NULL: never */
+	/* The image is copied up to here; NULL. Any thread, one at a time. */
+	void (*progress)(void *arg, uint64_t off);
 	void *arg;
 };
 

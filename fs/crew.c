@@ -37,16 +37,21 @@ struct crew {
 	unsigned thread_count;
 };
 
+static _Thread_local bool at_work; /* this thread runs a part, of whatever crew */
+
 static void work_on(struct job *job)
 {
+	bool outer = at_work;
 	unsigned part;
 
+	at_work = true;
 	while ((part = atomic_fetch_add(&job->next, 1)) < job->parts) {
 		int none = 0, r = job->fn(job->arg, part);
 
 		if (r < 0)
 			atomic_compare_exchange_strong(&job->result, &none, r);
 	}
+	at_work = outer;
 }
 
 static void list_locked(struct crew *crew, struct job *job)
@@ -137,8 +142,9 @@ void crew_free(struct crew *crew)
 int crew_run(struct crew *crew, unsigned parts, crew_fn *fn, void *arg)
 {
 	struct job job = {.fn = fn, .arg = arg, .parts = parts};
+	bool shared = parts > 1 && crew->thread_count && !at_work;
 
-	if (parts > 1 && crew->thread_count) {
+	if (shared) {
 		pthread_mutex_lock(&crew->lock);
 		list_locked(crew, &job);
 		if (parts > 2)
@@ -148,7 +154,7 @@ int crew_run(struct crew *crew, unsigned parts, crew_fn *fn, void *arg)
 		pthread_mutex_unlock(&crew->lock);
 	}
 	work_on(&job);
-	if (parts > 1 && crew->thread_count) {
+	if (shared) {
 		pthread_mutex_lock(&crew->lock);
 		unlist_locked(crew, &job);
 		while (job.helpers)

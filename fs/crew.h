@@ -23,7 +23,8 @@ void crew_free(struct crew *crew);
 
 /*
  * Do all parts; returns when none is running any more: 0, or the error of one that failed. Any thread,
- * any number at once.
+ * any number at once. Called within a part of a job, of any crew, it does all itself: that job keeps the
+ * processors busy already, and hands nothing from one's cache to another's.
  */
 int crew_run(struct crew *crew, unsigned parts, crew_fn *fn, void *arg);
 
