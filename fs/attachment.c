@@ -194,12 +194,14 @@ static void retire_left(struct attachment *a)
 
 /* --- attach and detach --- */
 
-/* AWS's words for a volume that cannot be attached because of its key; the reason stands behind them. */
-static int explain(const struct attachment *a, int r, struct err *err)
+int attachment_explain(const struct volume_header *header, struct kms *kms, int r, struct err *err)
 {
-	if (!a->served || (r != -EKEYREJECTED && r != -ENOKEY))
+	struct err ignored;
+
+	if ((r != -EKEYREJECTED && r != -ENOKEY) ||
+	    kms_can_serve(kms, header->key_arn, &ignored) <= 0)
 		return r;
-	if (a->rds)
+	if (attachment_is_rds(header))
 		return err_prefix(err, "KMSKeyNotAccessibleFault: An error occurred accessing an "
 				       "Amazon Web Services KMS key");
 	return err_prefix(err, "Client.InternalError: Client error on launch: "
@@ -260,7 +262,6 @@ int attachment_begin(const struct volume_header *header, int dir_fd, struct kms 
 	else
 		r = attach_ebs(a, ret_key, err);
 	if (r < 0) {
-		r = explain(a, r, err);
 		attachment_end(a);
 		return r;
 	}

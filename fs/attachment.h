@@ -34,11 +34,16 @@ bool attachment_is_rds(const struct volume_header *header);
 /*
  * Attach the volume in @dir_fd (-1: its grant is noted nowhere; for a moment) and unwrap its data key
  * (volume_unwrap()); all borrowed but the key. From then
- * on @kms is asked as the service. A refusal begins with AWS's words for a volume that cannot be
- * attached. On failure nothing is left attached.
+ * on @kms is asked as the service. On failure nothing is left attached.
  */
 int attachment_begin(const struct volume_header *header, int dir_fd, struct kms *kms,
 		     struct attachment **ret_attachment, struct secret **ret_key, struct err *err);
+
+/*
+ * Put AWS's words for a volume or database that cannot be attached, or started, in front of a refusal @r of its key,
+ * where a service asked. For a mount only: a copy or an export is refused in the words of KMS. Returns @r.
+ */
+int attachment_explain(const struct volume_header *header, struct kms *kms, int r, struct err *err);
 
 /* Detach: retire what attaching has granted. One short try; what fails is logged. NULL is allowed. */
 void attachment_end(struct attachment *attachment);

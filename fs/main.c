@@ -187,6 +187,7 @@ static int open_store(struct mounted *m, struct err *err)
 					.events = m->events};
 	int r = attachment_begin(m->header, m->dir_fd, m->kms, &m->attachment, &key, err);
 
+	r = attachment_explain(m->header, m->kms, r, err);
 	if (r == 0) /* until here a signal just ends the process */
 		r = take_signals(m, err);
 	if (r == 0 && hook.command)

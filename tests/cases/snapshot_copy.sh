@@ -73,7 +73,13 @@ is 'a copy is mounted for reading' "$(head -c 24M D/disk | cmp - image && echo s
 not_ok 'only' dd if=/dev/zero of=D/disk bs=4k count=1 conv=notrunc status=none
 refused 1 "^kmsvol: snapshot 'C': " "$KMSVOL" snapshot delete C
 ok 'and unmounted' "$KMSVOL" unmount D
-refused 3 "^kmsvol: snapshot 'S': .*KMS refused .*DisabledException" "$KMSVOL" snapshot copy S x --key-id alias/other
+# In KMS's own words: those of EC2 are for attaching.
+DISABLED="cannot unwrap data key: KMS refused CreateGrant with key $KEY_ARN: DisabledException: $KEY_ARN is disabled\\.$"
+refused 3 "^kmsvol: snapshot 'S': $DISABLED" "$KMSVOL" snapshot copy S x --key-id alias/other
+refused 3 "^kmsvol: snapshot 'S': $DISABLED" "$KMSVOL" export S x
+refused 3 "^kmsvol: volume 'V': $DISABLED" "$KMSVOL" export V x
+refused 3 "^kmsvol: snapshot 'S': .*$DISABLED" "$KMSVOL" restore S x --key-id alias/other
+refused 3 "^kmsvol: volume '$DIR/V': Client.InternalError: Client error on launch: .*$DISABLED" "$KMSVOL" mount V D
 refused 3 "^kmsvol: snapshot 'x': InvalidParameterValue: The specified keyId $KEY_ARN is disabled$" \
 	"$KMSVOL" snapshot copy C x --key-id alias/demo
 refused 3 "^kmsvol: snapshot 'x': InvalidParameterValue: The specified keyId $KEY_ARN is disabled$" \
