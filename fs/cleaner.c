@@ -62,6 +62,7 @@ struct cleaner {
 	bool settled;	   /* idle, and nothing is to be gained */
 	bool hungry;	   /* writers wait */
 	bool hurry;	   /* none may */
+	bool over;	   /* none may any more: the store is about to be closed */
 	uint64_t freed;	   /* how often room was made */
 	uint64_t hopeless; /* how often there was none to be made */
 };
@@ -413,7 +414,7 @@ int cleaner_make_room(struct cleaner *cleaner)
 	hopeless = c->hopeless;
 	c->hungry = true;
 	pthread_cond_signal(&c->work);
-	while (r == 0 && !c->hurry && !atomic_load(&c->ending) && c->freed == freed &&
+	while (r == 0 && !c->hurry && !c->over && !atomic_load(&c->ending) && c->freed == freed &&
 	       c->hopeless == hopeless)
 		r = pthread_cond_timedwait(&c->room, &c->lock, &until);
 	if (c->hurry)
@@ -422,6 +423,16 @@ int cleaner_make_room(struct cleaner *cleaner)
 		r = c->freed != freed ? 0 : -ENOSPC;
 	pthread_mutex_unlock(&c->lock);
 	return r;
+}
+
+void cleaner_end_waiting(struct cleaner *cleaner)
+{
+	if (!cleaner)
+		return;
+	pthread_mutex_lock(&cleaner->lock);
+	cleaner->over = true;
+	pthread_cond_broadcast(&cleaner->room);
+	pthread_mutex_unlock(&cleaner->lock);
 }
 
 void cleaner_hurry(struct cleaner *cleaner, bool hurry)

@@ -39,6 +39,9 @@ int cleaner_make_room(struct cleaner *cleaner);
 /* From now on (@hurry), or no longer, writers do not wait for room. Any thread. NULL is allowed. */
 void cleaner_hurry(struct cleaner *cleaner, bool hurry);
 
+/* From now on who finds the disk full has -ENOSPC at once. Any thread. NULL is allowed. */
+void cleaner_end_waiting(struct cleaner *cleaner);
+
 /* Wait a moment when writers are faster than the cleaner and the log has become too large. */
 void cleaner_slow_writer(struct cleaner *cleaner);
 

@@ -301,6 +301,8 @@ static int mounted_end(struct mounted *m, struct err *err)
 		gate_end_hold(m->gate);
 	if (m->fusefs) /* what was not lost goes on being served until the file system has gone */
 		(void)above_tell(m->above, ABOVE_END, ABOVE_END_MS); /* said there */
+	if (m->watch)
+		store_end_waiting(watch_store(m->watch)); /* nobody changes it any more */
 	if (m->fusefs)
 		fusefs_stop(m->fusefs);
 	if (m->watch)

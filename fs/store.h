@@ -91,6 +91,12 @@ int store_write(struct store *store, uint64_t off, size_t len, const uint8_t *bu
  */
 void store_hurry(struct store *store, bool hurry);
 
+/*
+ * The store is about to be closed for good: who waits for room is told -ENOSPC, as is whoever finds the disk full
+ * from now on. NULL is allowed. Any thread.
+ */
+void store_end_waiting(struct store *store);
+
 /* The range reads as zeros from now on, and its space is dead. Parts of blocks are zeroed. */
 int store_discard(struct store *store, uint64_t off, uint64_t len, struct err *err);
 

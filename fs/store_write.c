@@ -281,6 +281,12 @@ void store_hurry(struct store *store, bool hurry)
 		cleaner_hurry(store->cleaner, hurry);
 }
 
+void store_end_waiting(struct store *store)
+{
+	if (store)
+		cleaner_end_waiting(store->cleaner);
+}
+
 int store_flush(struct store *store, struct err *err)
 {
 	return store->log ? log_flush(store->log, err) : 0;

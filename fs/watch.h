@@ -51,7 +51,7 @@ int watch_new(const struct watch_setup *setup, struct store *store, struct watch
  */
 int watch_start(struct watch *watch, void (*forget)(void *arg), void *arg, struct err *err);
 
-/* The store; only between gate_enter() and gate_leave(), or in a waiter that the gate runs. */
+/* The store; only between gate_enter() and gate_leave(), in a waiter that the gate runs, or after watch_end(). */
 struct store *watch_store(struct watch *watch);
 
 /*

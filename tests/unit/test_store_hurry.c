@@ -8,13 +8,16 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "err.h"
 #include "history.h"
 #include "memdisk.h"
 #include "secret.h"
 #include "store.h"
+#include "store_internal.h"
 
 #define BS   4096u
 #define MIB  (1u << 20)
@@ -31,6 +34,7 @@ struct fixture {
 	struct memdisk *disk;
 	struct store *store;
 	uint8_t *bytes;
+	atomic_uint written;
 };
 
 static int set_up(void **state)
@@ -114,6 +118,43 @@ static void writers_at_work_end_in_a_hurry(void **state)
 	}
 }
 
+/* Until the disk is found full. */
+static void *write_until_full(void *arg)
+{
+	struct fixture *f = arg;
+	struct err err;
+	int r = 0;
+
+	for (uint64_t i = 0; r == 0; i++, atomic_fetch_add(&f->written, 1))
+		r = store_write(f->store, i % (SIZE / MIB) * MIB, MIB, f->bytes, &err);
+	return (void *)(intptr_t)r;
+}
+
+/* Who waits is told at the end that the disk is full, and does not wait 20 s for a cleaner that cannot go on. */
+static void waiting_writers_end_with_the_store(void **state)
+{
+	struct fixture *f = *state;
+	unsigned before;
+	pthread_t thread;
+	void *r;
+
+	memdisk_capacity(f->disk, memdisk_used(f->disk) + 16 * MIB);
+	pthread_mutex_lock(&f->store->checkpoint_lock); /* no segment goes without a checkpoint */
+	assert_int_equal(pthread_create(&thread, NULL, write_until_full, f), 0);
+	do { /* it waits: nothing is written any more, and it has not ended */
+		before = atomic_load(&f->written);
+		usleep(300 * 1000);
+	} while (atomic_load(&f->written) != before);
+	assert_int_equal(pthread_tryjoin_np(thread, &r), EBUSY);
+	(void)alarm(10); /* ends the test if it goes on waiting */
+	store_end_waiting(f->store);
+	assert_int_equal(pthread_join(thread, &r), 0);
+	assert_int_equal((intptr_t)r, -ENOSPC);
+	assert_int_equal((intptr_t)write_until_full(f), -ENOSPC);
+	(void)alarm(0);
+	pthread_mutex_unlock(&f->store->checkpoint_lock);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -121,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_hurried_writer_is_sent_away_and_the_next_is_not),
 		TEST(writers_at_work_end_in_a_hurry),
+		TEST(waiting_writers_end_with_the_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
