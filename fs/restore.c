@@ -90,6 +90,8 @@ static int get_key(struct restoring *rs, bool same, struct err *err)
 		r = attachment_begin(rs->snapshot->header, -1, rs->kms, &attachment, &rs->old_key,
 				     err);
 		attachment_end(attachment); /* for a moment: nobody asks for the key again */
+		if (r < 0)
+			(void)err_prefix(err, "snapshot '%s'", rs->options->snapshot_dir);
 	}
 	return r;
 }

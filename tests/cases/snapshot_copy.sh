@@ -76,9 +76,9 @@ ok 'and unmounted' "$KMSVOL" unmount D
 # In KMS's own words: those of EC2 are for attaching.
 DISABLED="cannot unwrap data key: KMS refused CreateGrant with key $KEY_ARN: DisabledException: $KEY_ARN is disabled\\.$"
 refused 3 "^kmsvol: snapshot 'S': $DISABLED" "$KMSVOL" snapshot copy S x --key-id alias/other
-refused 3 "^kmsvol: snapshot 'S': $DISABLED" "$KMSVOL" export S x
+refused 3 "^kmsvol: volume 'S': $DISABLED" "$KMSVOL" export S x
 refused 3 "^kmsvol: volume 'V': $DISABLED" "$KMSVOL" export V x
-refused 3 "^kmsvol: snapshot 'S': .*$DISABLED" "$KMSVOL" restore S x --key-id alias/other
+refused 3 "^kmsvol: volume 'x': snapshot 'S': $DISABLED" "$KMSVOL" restore S x --key-id alias/other
 refused 3 "^kmsvol: volume '$DIR/V': Client.InternalError: Client error on launch: .*$DISABLED" "$KMSVOL" mount V D
 refused 3 "^kmsvol: snapshot 'x': InvalidParameterValue: The specified keyId $KEY_ARN is disabled$" \
 	"$KMSVOL" snapshot copy C x --key-id alias/demo
