@@ -110,8 +110,8 @@ static void fault_in_every_operation_of_cleaning_loses_nothing(void **state)
 	each_fails(MEMDISK_UNLINK | MEMDISK_RENAME | MEMDISK_TRUNCATE, EIO);
 }
 
-/* No room but for a part of what has to be moved: that part is moved, all is there. */
-static void full_disk_in_the_middle_of_cleaning_loses_nothing(void **state)
+/* Little room, or none, when cleaning begins: it does what it can, all is there. */
+static void full_disk_at_the_beginning_of_cleaning_loses_nothing(void **state)
 {
 	(void)state;
 	for (unsigned kib = 0; kib < 3000; kib += history_env("CLEAN_KIB", 100, 900)) {
@@ -135,6 +135,53 @@ static void full_disk_in_the_middle_of_cleaning_loses_nothing(void **state)
 }
 
 /* Flip a bit in a block that the volume has. */
+/*
+ * The disk becomes full between two moves, though there was room when the cleaner looked: what it moved is moved,
+ * the rest stays where it is, and is moved when there is room again.
+ */
+static unsigned fills_up_in_a_move(unsigned op, uint64_t nth, bool *ret_struck)
+{
+	struct fixture f = {0};
+	struct store_stats stats;
+	struct err err;
+	int r;
+
+	fixture_begin(&f, nth);
+	make_half_dead(&f, nth);
+	memdisk_fail(f.disk, op, nth, UINT32_MAX, ENOSPC);
+	r = store_clean(f.store, &err);
+	*ret_struck = memdisk_failed(f.disk) > 0;
+	stats = stats_of(&f);
+	assert_int_equal(r, *ret_struck ? -ENOSPC : 0);
+	assert_false(stats.writing_stopped);
+	check_all(&f, "full in a move");
+	memdisk_fail(f.disk, 0, 0, 0, 0);
+	if (nth % 2) {
+		go_on_with(&f, memdisk_crash(f.disk, nth));
+		check_all(&f, "full in a move, and a power cut");
+	}
+	must(store_clean(f.store, &err), &err);
+	assert_true(stats_of(&f).log_bytes < SIZE + SIZE / 3);
+	check_all(&f, "cleaned when there was room");
+	fixture_end(&f);
+	return *ret_struck && stats.moved_bytes > 0 && stats.cleaned_segments == 0;
+}
+
+static void disk_that_fills_up_in_a_move_loses_nothing(void **state)
+{
+	static const unsigned ops[] = {MEMDISK_ALLOCATE, MEMDISK_CREATE};
+	unsigned in_the_middle = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		bool struck = true;
+
+		for (uint64_t nth = 1; struck; nth++)
+			in_the_middle += fills_up_in_a_move(ops[i], nth, &struck);
+	}
+	assert_true(in_the_middle >= 2);
+}
+
 static void damage_a_block(struct fixture *f)
 {
 	const char *name;
@@ -276,7 +323,8 @@ int main(void)
 		TEST(neighbours_become_one_record),
 		cmocka_unit_test(power_may_go_at_every_operation_of_cleaning),
 		cmocka_unit_test(fault_in_every_operation_of_cleaning_loses_nothing),
-		cmocka_unit_test(full_disk_in_the_middle_of_cleaning_loses_nothing),
+		cmocka_unit_test(full_disk_at_the_beginning_of_cleaning_loses_nothing),
+		cmocka_unit_test(disk_that_fills_up_in_a_move_loses_nothing),
 		TEST(damaged_block_stays_where_it_is_and_is_said),
 		TEST(shared_segments_are_left_alone),
 		TEST(mostly_dead_segment_is_left_to_its_snapshots),
