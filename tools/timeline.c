@@ -234,7 +234,8 @@ int timeline_spans(const struct timeline_volume *volume, enum timeline_who who,
 		const struct timeline_sample *s = &volume->samples[i];
 		struct timeline_span span = {.from = s->t, .to = s->t, .io = s->io[who]};
 
-		if (who == TIMELINE_CLIENT && !s->has_client)
+		if ((who == TIMELINE_CLIENT && !s->has_client) ||
+		    (!count && span.io == TIMELINE_IDLE))
 			continue;
 		if (span.io == TIMELINE_WAITS && s->ms[who] > 0)
 			span.from -= s->ms[who] < (double)s->t ? (uint64_t)s->ms[who] : s->t;

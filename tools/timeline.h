@@ -131,7 +131,7 @@ struct timeline_span {
 };
 
 /*
- * The stretches of @who on a volume: idle samples go with what was before, and waiting begins when what waits was begun.
+ * The stretches of @who on a volume: idle samples go with what was before (at first there is nothing), and waiting begins when what waits was begun.
  * *@ret_spans is the caller's to free. The count, or -ENOMEM.
  */
 int timeline_spans(const struct timeline_volume *volume, enum timeline_who who,

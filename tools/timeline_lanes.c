@@ -269,7 +269,7 @@ static int put_rates(struct picture *p, const struct timeline_volume *v)
 		c.area = false;
 		r |= put_curve(p, v, &c);
 	}
-	p->y += CHART + GAP;
+	p->y += CHART + 2 * GAP;
 	return r;
 }
 

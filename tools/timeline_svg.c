@@ -211,8 +211,8 @@ static int put_words(struct picture *p)
 		double y = p->y + (double)(i % rows) * STEP_ROW;
 		char words[WORDS_MAX], cut[WORDS_MAX + 8];
 
-		(void)snprintf(words, sizeof(words), "%.1f s  %s", seconds(tl, tl->steps[i].t),
-			       tl->steps[i].text);
+		(void)snprintf(words, sizeof(words), "%.1f s " DOT " %s",
+			       seconds(tl, tl->steps[i].t), tl->steps[i].text);
 		(void)snprintf(cut, sizeof(cut), "%s", words);
 		for (size_t n = strlen(words); markup_width(cut, 12.5) > column - 40 && n > 1;) {
 			n -= 1;

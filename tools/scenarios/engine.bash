@@ -182,6 +182,11 @@ expect_refused() {
 	fi
 }
 
+# expect_denied CLAIM WORDS CMD...: the aws command fails (with 254 or 255, by its version) and says those words.
+expect_denied() {
+	run "${@:3}" && not_passed "$1" "success: $(readable "$OUT")" "$2" || expect_text "$1" "$OUT" "$2"
+}
+
 # possible WHAT: can this be done here? What needs kmsd's control (clock, faults), IAM or the making of keys cannot be
 # done with a real AWS account; the step is then reported as not possible.
 possible() {
