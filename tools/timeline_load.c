@@ -2,6 +2,7 @@
 #include "timeline_load.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "kms_json.h"
 #include "secret.h"
 #include "timeline.h"
+
+#define EVENT_ID_MAX 64
 
 static int no_memory(struct err *err)
 {
@@ -192,29 +195,33 @@ static int take_sample(struct timeline_volume *v, const struct kms_json *obj, st
 	return 0;
 }
 
-/* Events that stand in the picture, and what they are called there. */
+/* Events that stand in the picture, and what they are called there; then by member @and, if there is one. */
 static const struct {
-	const char *event, *result, *id;
+	const char *event, *result, *id, *and;
 } shown[] = {
-	{"attach-failed", "", "attach failed"},
-	{"snapshot", "succeeded", "snapshot"},
-	{"hook", "", "hook"},
-	{"start-failed", "", "start failed"},
-	{"close-failed", "", "close failed"},
-	{"pause-io", "", "I/O paused"},
+	{"attach-failed", "", "attach failed", ""},
+	{"snapshot", "succeeded", "snapshot", ""},
+	{"hook", "", "hook", ""},
+	{"start-failed", "", "start failed", ""},
+	{"close-failed", "", "close failed", ""},
+	{"experiment", "", "FIS", "to"},
+	{"volume-status", "", "volume", "to"},
+	{"filesystem", "", "file system", "result"},
+	{"data-key-rotation", "", "new data key", "result"},
 };
 
-static const char *shown_as(const struct kms_json *obj)
+/* "" for what is not shown. */
+static void shown_as(const struct kms_json *obj, char id[EVENT_ID_MAX])
 {
-	const char *rds = text_of(obj, "rds_event"), *event = text_of(obj, "event");
+	const char *event = text_of(obj, "event"), *result = text_of(obj, "result");
 
-	if (*rds)
-		return rds;
-	for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++)
+	(void)snprintf(id, EVENT_ID_MAX, "%s", text_of(obj, "rds_event")); /* cut on purpose */
+	for (size_t i = 0; !*id && i < sizeof(shown) / sizeof(*shown); i++)
 		if (strcmp(event, shown[i].event) == 0 &&
-		    (!*shown[i].result || strcmp(text_of(obj, "result"), shown[i].result) == 0))
-			return shown[i].id;
-	return "";
+		    (!*shown[i].result || strcmp(result, shown[i].result) == 0))
+			(void)snprintf(id, EVENT_ID_MAX, "%s%s%s", shown[i].id,
+				       *shown[i].and ? " " : "",
+				       *shown[i].and ? text_of(obj, shown[i].and) : "");
 }
 
 /* AWS's own words where there are some. */
@@ -232,8 +239,9 @@ static const char *told(const struct kms_json *obj)
 
 static int take_diary(struct timeline_volume *v, const struct kms_json *obj, struct err *err)
 {
-	const char *event = text_of(obj, "event"), *id = shown_as(obj), *state = NULL;
+	const char *event = text_of(obj, "event"), *state = NULL;
 	struct timeline_event *e;
+	char id[EVENT_ID_MAX];
 	uint64_t t;
 
 	if (jsontime_get(obj, "time", &t, err) < 0)
@@ -246,7 +254,8 @@ static int take_diary(struct timeline_volume *v, const struct kms_json *obj, str
 		state = text_of(obj, "to");
 	if (state && timeline_change(&v->states, t, state) < 0)
 		return no_memory(err);
-	if (!*id)
+	shown_as(obj, id);
+	if (!*id || (v->event_count && strcmp(v->events[v->event_count - 1].id, id) == 0))
 		return 0;
 	e = timeline_add(&v->events, &v->event_count, sizeof(*e));
 	if (!e)

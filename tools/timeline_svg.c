@@ -187,9 +187,10 @@ static int put_aws_time(struct picture *p)
 			(void)snprintf(words, sizeof(words), "+%.0f d", m / 1440);
 		else if (step >= 60)
 			(void)snprintf(words, sizeof(words), "+%.0f h", m / 60);
+		else if (step >= 1)
+			(void)snprintf(words, sizeof(words), "+%.0f min", m);
 		else
-			(void)snprintf(words, sizeof(words), step < 1 ? "+%.2g min" : "+%.0f min",
-				       m);
+			(void)snprintf(words, sizeof(words), "+%.0f s", m * 60);
 		r |= put_tick(p, tl->marks[0].t + (uint64_t)(m * 60000 / (double)tl->time_scale),
 			      words);
 	}

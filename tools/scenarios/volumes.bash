@@ -88,7 +88,7 @@ state_of() {
 
 # diary NAME FILTER: of the volume's events since the last mark, the first that a jq filter lets through, with .ms.
 diary() {
-	jq -cn --argjson t "$MARK_MS" "first(inputs | . + {ms: ((.time[0:19] + \"Z\" | fromdateiso8601) * 1000 +
+	jq -rcn --argjson t "$MARK_MS" "first(inputs | . + {ms: ((.time[0:19] + \"Z\" | fromdateiso8601) * 1000 +
 		(.time[20:23] | tonumber))} | select(.ms >= \$t) | $2)" "$D/$1/events.jsonl"
 }
 
