@@ -21,7 +21,7 @@ SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(comma)undefined -f
 	$(if $(filter thread,$(SAN)),-fsanitize=thread) \
 	$(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined -fno-sanitize-recover=undefined)
 CFLAGS ?= -O2 -g
-LIBS := fuse3 libcurl json-c libssl libcrypto
+LIBS := fuse3 liburing libcurl json-c libssl libcrypto
 KMSD_LIBS := sqlite3 json-c libssl libcrypto
 # Expanded only where used: pkg-config may not be there before `make setup`.
 PC_CFLAGS = $(shell pkg-config --cflags $(LIBS) $(KMSD_LIBS))

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "transport.h"
+
 struct err;
 struct faults;
 struct fusefs;
@@ -27,6 +29,7 @@ struct fusefs_setup {
 	uint32_t block_size;
 	bool read_only;
 	bool allow_other;
+	enum transport_wish transport;
 	struct gate *gate;
 	struct watch *watch;
 	struct faults *faults;
@@ -74,5 +77,8 @@ void fusefs_fence(struct fusefs *fusefs);
 void fusefs_resize(struct fusefs *fusefs, uint64_t size_bytes);
 
 void fusefs_count(struct fusefs *fusefs, struct io_counters *ret_counters);
+
+/* How requests come; after fusefs_start(). */
+void fusefs_transport(struct fusefs *fusefs, struct transport_status *ret_status);
 
 #endif

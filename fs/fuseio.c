@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "err.h"
 #include "faults.h"
+#include "fusering.h"
 #include "gate.h"
 #include "say.h"
 #include "secret.h"
@@ -35,6 +36,7 @@ struct waiting {
 	struct gate_waiter at_gate;
 	struct fuseio *io;
 	fuse_req_t req;
+	struct fusering_entry *entry; /* where its answer goes; NULL: /dev/fuse */
 	struct fuseio_call call;
 	uint8_t payload[];
 };
@@ -238,8 +240,11 @@ static bool run_waiting(struct gate_waiter *waiter)
 			      ? 0
 			      : (w->call.len + BUFFER_ALIGN - 1) / BUFFER_ALIGN * BUFFER_ALIGN;
 	uint8_t *buffer = room ? aligned_alloc(BUFFER_ALIGN, room) : NULL;
-	bool answered = execute_and_reply(w->io, w->req, &w->call, buffer, true);
+	bool answered;
 
+	fusering_resume(w->entry);
+	answered = execute_and_reply(w->io, w->req, &w->call, buffer, true);
+	fusering_resume(NULL);
 	if (buffer)
 		OPENSSL_cleanse(buffer, room);
 	free(buffer);
@@ -254,6 +259,7 @@ static void fail_waiting(struct gate_waiter *waiter, int num)
 	struct waiting *w = (struct waiting *)waiter;
 
 	fuse_req_interrupt_func(w->req, NULL, NULL);
+	fusering_resume(w->entry);
 	reply_error(w->io, w->req, num);
 	free_waiting(w);
 }
@@ -264,6 +270,7 @@ static void on_interrupt(fuse_req_t req, void *arg)
 
 	if (!gate_interrupt(w->io->gate, &w->at_gate))
 		return;
+	fusering_resume(w->entry);
 	(void)fuse_reply_err(req, EINTR);
 	free_waiting(w);
 }
@@ -311,7 +318,9 @@ static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call
 	struct waiting *w = new_waiting(io, req, call);
 	int r;
 
-	if (!w) {
+	if (!w || fusering_park(&w->entry) < 0) {
+		if (w)
+			free_waiting(w);
 		reply_error(io, req, ENOMEM);
 		return;
 	}
@@ -320,18 +329,19 @@ static void let_wait(struct fuseio *io, fuse_req_t req, const struct fuseio_call
 	if (r == GATE_MUST_WAIT)
 		return; /* it may be answered and freed already */
 	fuse_req_interrupt_func(req, NULL, NULL);
-	free_waiting(w);
+	fusering_resume(w->entry);
+	/* What @call has was wiped with the place that it came in. */
 	if (r == 0) {
-		inside(io, req, call);
-		return;
+		inside(io, req, &w->call);
+	} else if (r == -ESHUTDOWN) { /* faults are over: again, without one */
+		fuseio_submit(io, req, &w->call);
+	} else {
+		if (r == -ENOBUFS)
+			say_failure(io, call->op, ENOBUFS,
+				    "more requests wait than may; they get EIO");
+		reply_error(io, req, r == -ENOBUFS ? EIO : -r);
 	}
-	if (r == -ESHUTDOWN) { /* faults are over: again, without one */
-		fuseio_submit(io, req, call);
-		return;
-	}
-	if (r == -ENOBUFS)
-		say_failure(io, call->op, ENOBUFS, "more requests wait than may; they get EIO");
-	reply_error(io, req, r == -ENOBUFS ? EIO : -r);
+	free_waiting(w);
 }
 
 /* Does an injected fault take the request, which has entered the gate? Then it has left that. */

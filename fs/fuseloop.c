@@ -11,15 +11,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,19 +26,19 @@
 #include "err.h"
 #include "fusefs_ops.h"
 #include "fuseio.h"
-#include "mountinfo.h"
+#include "fusemount.h"
 #include "say.h"
 #include "secret.h"
 #include "status.h"
+#include "transport.h"
 
 #define THREADS	      10
+#define THREADS_FIRST 2 /* enough where requests come by io_uring: for interrupts */
 #define BUFFER_ALIGN  4096
 #define RECEIVE_BYTES (FUSEIO_MAX + 4096) /* what libfuse allocates for one request */
 #define NUDGE_MS      5
 #define FORGET_MS     5000 /* then a thread is busy for good, and that is said */
 #define INVALIDATE_MS 5000
-
-extern char **environ;
 
 struct worker {
 	struct fusefs *fs;
@@ -57,6 +53,7 @@ struct fusefs {
 	struct fusefs_setup setup; /* fixed at open */
 	struct fuseio io;
 	struct fuse_session *session;
+	struct transport *transport;
 	bool mount_made;
 	struct worker workers[THREADS];
 	size_t started;	     /* workers */
@@ -106,6 +103,7 @@ static void *worker_main(void *arg)
 			continue;
 		if (n <= 0)
 			break;
+		transport_note(fs->transport, w->received.mem);
 		fuse_session_process_buf(fs->session, &w->received);
 	}
 	wipe_buffers(w);
@@ -158,7 +156,7 @@ static int make_session(struct fusefs *fs, struct err *err)
 			"root fusermount3, and is the directory yours?",
 			fs->setup.mountpoint);
 	fs->mount_made = true;
-	return 0;
+	return transport_attach(fs->transport, fs->session, err);
 }
 
 static void set_attr(struct fusefs *fs)
@@ -207,7 +205,9 @@ int fusefs_mount(const struct fusefs_setup *setup, struct fusefs **ret_fusefs, s
 		goto fail;
 	}
 	(void)sigaction(SIGUSR1, &nudge, NULL); /* cannot fail */
-	r = make_session(fs, err);
+	r = transport_new(setup->transport, setup->mountpoint, &fs->transport, err);
+	if (r == 0)
+		r = make_session(fs, err);
 	if (r < 0)
 		goto fail;
 	*ret_fusefs = fs;
@@ -279,9 +279,15 @@ static int probe(struct fusefs *fs, struct err *err)
 
 int fusefs_start(struct fusefs *fusefs, struct err *err)
 {
+	struct transport_status how;
 	int r = 0;
 
-	while (r == 0 && fusefs->started < THREADS)
+	while (r == 0 && fusefs->started < THREADS_FIRST)
+		r = start_worker(fusefs, err);
+	if (r == 0)
+		r = transport_start(fusefs->transport, fusefs->ended_fd, err);
+	transport_status(fusefs->transport, &how);
+	while (r == 0 && !how.io_uring && fusefs->started < THREADS)
 		r = start_worker(fusefs, err);
 	if (r == 0)
 		r = probe(fusefs, err);
@@ -295,71 +301,13 @@ int fusefs_ended_fd(const struct fusefs *fusefs)
 	return fusefs->ended_fd;
 }
 
-/* What the mount table says of our mount. */
-struct whereabouts {
-	const struct fusefs *fs;
-	bool mounted; /* somewhere in the tree */
-	bool covered; /* another one lies on top of it at its place */
-};
-
-static int note_mount(const struct mountinfo_entry *e, void *arg)
-{
-	struct whereabouts *w = arg;
-	bool ours = makedev(e->major, e->minor) == w->fs->dev;
-
-	w->mounted |= ours;
-	if (strcmp(e->mountpoint, w->fs->setup.mountpoint) == 0)
-		w->covered = !ours; /* the last one is the one on top */
-	return 0;
-}
-
-static struct whereabouts find_mount(const struct fusefs *fs)
-{
-	struct whereabouts w = {.fs = fs};
-
-	if (!fs->mount_made)
-		return w; /* what is at that place is not ours */
-	if (fs->dev == 0 || mountinfo_each(note_mount, &w, NULL) < 0)
-		return (struct whereabouts){.mounted = true}; /* not known: let the kernel say */
-	return w;
-}
-
-/* umount without root: fusermount3 does it. */
-static int fusermount(const char *mountpoint, bool lazy)
-{
-	char *argv[] = {(char *)(uintptr_t) "fusermount3",
-			(char *)(uintptr_t)(lazy ? "-uqz" : "-uq"), (char *)(uintptr_t) "--",
-			(char *)(uintptr_t)mountpoint, NULL};
-	pid_t pid;
-	int status;
-	int num = posix_spawnp(&pid, "fusermount3", NULL, NULL, argv, environ);
-
-	if (num)
-		return -num;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
-}
-
 int fusefs_unmount(struct fusefs *fusefs, bool force, struct err *err)
 {
-	const char *dir = fusefs->setup.mountpoint;
-	struct whereabouts at = find_mount(fusefs);
-	int r;
+	const struct fusemount mount = {.mountpoint = fusefs->setup.mountpoint,
+					.dev = fusefs->dev,
+					.made = fusefs->mount_made};
 
-	if (!at.mounted)
-		return 0;
-	if (at.covered)
-		return err_set(err, EBUSY, "cannot unmount '%s': something is mounted over it",
-			       dir);
-	if (geteuid() == 0)
-		r = umount2(dir, UMOUNT_NOFOLLOW | (force ? MNT_DETACH : 0)) < 0 ? -errno : 0;
-	else
-		r = fusermount(dir, force);
-	if (r < 0 && find_mount(fusefs).mounted)
-		return err_set(err, -r, "cannot unmount '%s': %s", dir, strerror(-r));
-	return 0;
+	return fusemount_end(&mount, force, err);
 }
 
 /* Has the kernel let go of the session (POLLERR)? Then libfuse may clean up by itself. */
@@ -400,6 +348,7 @@ void fusefs_stop(struct fusefs *fusefs)
 		return;
 	if (fusefs_unmount(fusefs, true, &err) < 0)
 		say_warning("%s", err.msg);
+	transport_stop(fusefs->transport);
 	join_workers(fusefs);
 	/* libfuse would unmount whatever is at that place now, so it may only close the device. */
 	if (connection_ended(fusefs))
@@ -422,6 +371,7 @@ void fusefs_free(struct fusefs *fusefs)
 		free(fusefs->workers[i].received.mem);
 		free(fusefs->workers[i].read_buffer);
 	}
+	transport_free(fusefs->transport);
 	fuseio_destroy(&fusefs->io);
 	if (fusefs->ended_fd >= 0)
 		(void)close(fusefs->ended_fd);
@@ -471,6 +421,8 @@ void fusefs_forget(void *fusefs)
 		if (atomic_load(&w->forgot) < round)
 			say_warning("key lost: a thread is busy, its buffer is wiped later");
 	}
+	if (!transport_forget(fs->transport, FORGET_MS))
+		say_warning("key lost: a thread is busy, its buffer is wiped later");
 	drop_pages(fs);
 }
 
@@ -489,4 +441,11 @@ void fusefs_resize(struct fusefs *fusefs, uint64_t size_bytes)
 void fusefs_count(struct fusefs *fusefs, struct io_counters *ret_counters)
 {
 	fuseio_count(&fusefs->io, ret_counters);
+}
+
+void fusefs_transport(struct fusefs *fusefs, struct transport_status *ret_status)
+{
+	transport_status(fusefs->transport, ret_status);
+	ret_status->threads += fusefs->started;
+	ret_status->buffer_bytes += fusefs->started * (uint64_t)(RECEIVE_BYTES + FUSEIO_MAX);
 }

@@ -231,6 +231,7 @@ static int mount_it(struct mounted *m, struct err *err)
 		.block_size = m->header->geometry.block_size,
 		.read_only = m->read_only,
 		.allow_other = m->options->allow_other,
+		.transport = m->options->transport,
 		.gate = m->gate,
 		.watch = m->watch,
 		.faults = m->faults,

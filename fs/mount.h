@@ -7,6 +7,7 @@
 
 #include "keywatch.h"
 #include "kms.h"
+#include "transport.h"
 
 struct err;
 struct kms_json;
@@ -17,6 +18,7 @@ struct mount_options {
 	bool foreground;
 	bool read_only;
 	bool allow_other;
+	enum transport_wish transport;
 	const char *profile; /* its name, for the status; NULL: none was asked for */
 	struct keywatch_config watch;
 	const char *hook; /* command at each change of state; NULL: none */

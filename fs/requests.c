@@ -48,6 +48,7 @@ static void fill_status(struct mounted *m, struct status *ret_status)
 	gate_stats(m->gate, &ret_status->gate);
 	faults_status(m->faults, &ret_status->faults);
 	fusefs_count(m->fusefs, &ret_status->io);
+	fusefs_transport(m->fusefs, &ret_status->transport);
 }
 
 char *requests_status_text(void *mounted)

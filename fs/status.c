@@ -163,6 +163,14 @@ static int set_store(struct kms_json *obj, const struct watch_status *w)
 	       kms_json_set_str(obj, "store_notice", w->store.notice);
 }
 
+static int set_transport(struct kms_json *obj, const struct transport_status *t)
+{
+	return kms_json_set_str(obj, "transport", t->io_uring ? "io_uring" : "/dev/fuse") |
+	       kms_json_set_str(obj, "no_io_uring", t->why_not) |
+	       kms_json_set_u64(obj, "request_threads", t->threads) |
+	       kms_json_set_u64(obj, "request_buffer_bytes", t->buffer_bytes);
+}
+
 struct kms_json *status_json(const struct status *status)
 {
 	struct kms_json *obj = kms_json_new_object();
@@ -174,7 +182,7 @@ struct kms_json *status_json(const struct status *status)
 	    kms_json_set_str(obj, "reason", status->watch.reason) | set_volume(obj, status) |
 	    set_config(obj, status) | set_watch(obj, status) | set_io(obj, status) |
 	    set_health(obj, status) | set_store(obj, &status->watch) |
-	    kms_json_set_str(obj, "transport", "/dev/fuse") |
+	    set_transport(obj, &status->transport) |
 	    kms_json_set_str(obj, "version", KMSVOL_VERSION)) {
 		kms_json_free(obj);
 		return NULL;

@@ -12,6 +12,7 @@
 #include "keywatch.h"
 #include "kms.h"
 #include "store.h"
+#include "transport.h"
 
 struct kms_json;
 
@@ -50,6 +51,7 @@ struct status {
 	struct gate_stats gate;
 	struct faults_status faults;
 	struct io_counters io;
+	struct transport_status transport;
 };
 
 /* One object, flat but for kms_error. The caller frees. NULL: out of memory. */

@@ -108,7 +108,7 @@ int cmd_mount(int argc, char **argv)
 	struct mount_options o = {.hook_timeout_ms = HOOK_TIMEOUT_MS,
 				  .write_down_ms = WRITE_DOWN_MS};
 	struct knobs knobs = KNOBS_NONE;
-	int fs = -1, provider = BLOCKCRYPT_AUTO;
+	int fs = -1, provider = BLOCKCRYPT_AUTO, transport = TRANSPORT_AUTO;
 	const struct cmd_option options[] = {
 		{"fs", "TYPE", CMD_CHOICE, &fs, "mount this file system on the volume", fs_types},
 		KNOBS_OPTIONS(knobs),
@@ -120,6 +120,8 @@ int cmd_mount(int argc, char **argv)
 		 "with --fs: time for what is not written when the key is lost; 15s", NULL},
 		{"read-only", NULL, CMD_FLAG, &o.read_only, "refuse writes", NULL},
 		{"allow-other", NULL, CMD_FLAG, &o.allow_other, "let other users in", NULL},
+		{"transport", "HOW", CMD_CHOICE, &transport, "how requests come; auto",
+		 transport_names},
 		{"foreground", NULL, CMD_FLAG, &o.foreground, "stay until it is unmounted", NULL},
 		CMD_PROVIDER_OPTION(provider),
 		CMD_KMS_OPTIONS(o.kms),
@@ -137,5 +139,6 @@ int cmd_mount(int argc, char **argv)
 	}
 	if (cmd_choose_provider(provider, &err) < 0)
 		return cmd_fail(&err);
+	o.transport = (enum transport_wish)transport;
 	return run(argv[first], argv[first + 1], fs >= 0 ? fs_types[fs] : NULL, &o);
 }
