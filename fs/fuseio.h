@@ -1,6 +1,6 @@
 /*
  * Requests on `disk`: passed through the gate to the store, or kept waiting there, and answered. With
- * fusefs and fuseloop one of the three files that know libfuse.
+ * fusefs, fuseloop and transport one of the four files that know libfuse.
  */
 #ifndef FS_FUSEIO_H
 #define FS_FUSEIO_H

@@ -5,7 +5,7 @@
  *
  * An entry whose request waits at the gate is not free, so the thread lends another. That alone is not
  * enough: the kernel gives requests that found no free entry to one that is *committed*, never to one that
- * is new. So the kicker, on that processor, makes a request whose answer is such a commit.
+ * is new. So a kicker, on that processor, makes a request whose answer is such a commit.
  */
 #include "fusering.h"
 
@@ -136,20 +136,23 @@ void fusering_entry_wipe(struct fusering_entry *entry, bool give_back)
 void fusering_hand(struct fusering_entry *entry, bool answered)
 {
 	struct fusering_queue *q = entry->queue;
+	bool first;
 
 	pthread_mutex_lock(&q->lock);
 	entry->answered = answered;
 	entry->next = NULL;
 	*q->handed_end = entry;
 	q->handed_end = &entry->next;
-	atomic_fetch_add(&q->handed_count, 1);
+	first = atomic_fetch_add(&q->handed_count, 1) == 0;
 	pthread_mutex_unlock(&q->lock);
-	(void)eventfd_write(q->wake_fd, 1); /* cannot fail below its maximum */
+	if (first)
+		(void)eventfd_write(q->wake_fd, 1); /* cannot fail below its maximum */
 }
 
 struct fusering_entry *fusering_take(struct fusering_queue *queue)
 {
 	struct fusering_entry *e;
+	bool more = false;
 
 	if (!atomic_load(&queue->handed_count))
 		return NULL;
@@ -159,55 +162,64 @@ struct fusering_entry *fusering_take(struct fusering_queue *queue)
 		queue->handed = e->next;
 		if (!e->next)
 			queue->handed_end = &queue->handed;
-		atomic_fetch_sub(&queue->handed_count, 1);
+		more = atomic_fetch_sub(&queue->handed_count, 1) > 1;
 	}
 	pthread_mutex_unlock(&queue->lock);
+	/* Who takes a request may be busy with it: the next one is for another. */
+	if (more && !e->answered)
+		(void)eventfd_write(queue->wake_fd, 1); /* cannot fail below its maximum */
 	return e;
 }
 
-void fusering_kick(struct fusering_queue *queue, struct fusering *ring)
+/* False: the end. */
+static bool wait_for_kick(struct fusering_queue *q)
 {
-	pthread_mutex_lock(&ring->lock);
-	queue->kick = true;
-	pthread_cond_broadcast(&ring->changed);
-	pthread_mutex_unlock(&ring->lock);
-}
-
-/* A queue that is to be kicked; NULL: the end. */
-static struct fusering_queue *wait_for_kick(struct fusering *ring)
-{
-	struct fusering_queue *found = NULL;
+	struct fusering *ring = q->ring;
+	bool kick;
 
 	pthread_mutex_lock(&ring->lock);
-	while (!ring->kick_end && !found) {
-		for (unsigned i = 0; i < ring->queue_count && !found; i++)
-			if (ring->queues[i].kick)
-				found = &ring->queues[i];
-		if (!found)
-			pthread_cond_wait(&ring->changed, &ring->lock);
-	}
-	if (found)
-		found->kick = false;
+	q->kickers_idle++;
+	while (!ring->kick_end && !q->kick)
+		pthread_cond_wait(&ring->changed, &ring->lock);
+	q->kickers_idle--;
+	kick = !ring->kick_end;
+	q->kick = false;
 	pthread_mutex_unlock(&ring->lock);
-	return found;
+	return kick;
 }
 
 static void *kicker_main(void *arg)
 {
-	struct fusering *ring = arg;
-	struct fusering_queue *q;
+	struct fusering_queue *q = arg;
 	struct statfs unused;
+	cpu_set_t set;
 
-	while ((q = wait_for_kick(ring))) {
-		cpu_set_t set;
-
-		CPU_ZERO(&set);
-		CPU_SET(q->number, &set);
+	CPU_ZERO(&set);
+	CPU_SET(q->number, &set);
+	while (wait_for_kick(q))
 		/* Fails for a processor that is off, on which nobody has asked. */
 		if (sched_setaffinity(0, sizeof(set), &set) == 0)
-			(void)statfs(ring->setup.mountpoint, &unused); /* never from a cache */
-	}
+			(void)statfs(q->ring->setup.mountpoint, &unused); /* never from a cache */
 	return NULL;
+}
+
+/*
+ * A kick that finds no free entry is held back itself, and so is its thread; what is lent after it needs
+ * another kick. So there is a thread more whenever none is idle.
+ */
+void fusering_kick(struct fusering_queue *queue)
+{
+	struct fusering *ring = queue->ring;
+
+	pthread_mutex_lock(&ring->lock);
+	queue->kick = true;
+	if (queue->kickers_idle)
+		pthread_cond_broadcast(&ring->changed);
+	else if (queue->kicker_count < FUSERING_KICKERS_MAX && !ring->kick_end &&
+		 pthread_create(&queue->kickers[queue->kicker_count], NULL, kicker_main, queue) ==
+			 0)
+		queue->kicker_count++;
+	pthread_mutex_unlock(&ring->lock);
 }
 
 void fusering_report(struct fusering_worker *worker, int num)
@@ -238,6 +250,7 @@ static int new_queues(struct fusering *ring)
 		struct fusering_queue *q = &ring->queues[i];
 
 		q->number = i;
+		q->ring = ring;
 		q->handed_end = &q->handed;
 		pthread_mutex_init(&q->lock, NULL);
 		q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
@@ -286,9 +299,6 @@ int fusering_start(const struct fusering_setup *setup, struct fusering **ret_rin
 	r = new_queues(ring);
 	if (r == 0)
 		r = start_workers(ring);
-	if (r == 0)
-		r = -pthread_create(&ring->kicker, NULL, kicker_main, ring);
-	ring->kicking = r == 0;
 	return r < 0 ? err_set(err, -r, "the kernel refuses it: %s%s", strerror(-r),
 			       r == -EPERM ? " (sysctl kernel.io_uring_disabled)" : "")
 		     : 0;
@@ -328,8 +338,10 @@ void fusering_free(struct fusering *ring)
 
 	if (!ring)
 		return;
-	if (ring->kicking)
-		pthread_join(ring->kicker, NULL); /* its request has ended with the session */
+	for (unsigned i = 0; ring->queues && i < ring->queue_count;
+	     i++) /* their requests have ended */
+		for (unsigned k = 0; k < ring->queues[i].kicker_count; k++)
+			pthread_join(ring->queues[i].kickers[k], NULL);
 	while ((e = ring->all)) {
 		ring->all = e->all;
 		fusering_entry_wipe(e, false);

@@ -12,6 +12,8 @@
 #include "fusering.h"
 #include "fusering_abi.h"
 
+#define FUSERING_KICKERS_MAX 32 /* of a queue */
+
 /*
  * state          | whose
  * lent           | the kernel's, which writes into it only while its owner is in io_uring_enter(2)
@@ -40,6 +42,7 @@ struct fusering_worker {
 	struct fusering_entry *lent;  /* what the kernel has by way of this thread */
 	struct fusering_entry *ready; /* with a request */
 	struct fusering_entry **ready_end;
+	unsigned lent_count;
 	struct fusering_entry *spare; /* not lent yet: for the next one that waits */
 	uint64_t wake_value;	      /* what is read from the queue's wake_fd */
 	int failed;		      /* errno: the kernel has ended the ring */
@@ -55,8 +58,12 @@ struct fusering_queue {
 	struct fusering_entry **handed_end;
 	atomic_uint handed_count;
 	unsigned served; /* guarded by the ring's lock: workers whose entry the kernel has taken */
-	int wake_fd;	 /* a semaphore: one for each entry handed */
-	bool kick;	 /* guarded by the ring's lock */
+	int wake_fd;	 /* a semaphore: who is idle looks at `handed` */
+	struct fusering *ring;
+	pthread_t kickers
+		[FUSERING_KICKERS_MAX]; /* this and what follows: guarded by the ring's lock */
+	unsigned kicker_count, kickers_idle;
+	bool kick; /* one of them is to go */
 };
 
 struct fusering {
@@ -72,8 +79,7 @@ struct fusering {
 	int failed;		    /* guarded by lock: errno of the first that has not */
 	struct fusering_entry *all; /* guarded by lock */
 	uint64_t entries;	    /* guarded by lock */
-	pthread_t kicker;
-	bool kicking, kick_end; /* guarded by lock */
+	bool kick_end;		    /* guarded by lock */
 };
 
 /* A new entry, not lent. NULL: out of memory. */
@@ -89,7 +95,7 @@ void fusering_hand(struct fusering_entry *entry, bool answered);
 struct fusering_entry *fusering_take(struct fusering_queue *queue);
 
 /* Have a request come and be answered on this queue, so that requests which the kernel holds back come. */
-void fusering_kick(struct fusering_queue *queue, struct fusering *ring);
+void fusering_kick(struct fusering_queue *queue);
 
 /* A worker has begun (0), or has failed to. */
 void fusering_report(struct fusering_worker *worker, int num);

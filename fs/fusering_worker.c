@@ -20,6 +20,7 @@
 #include "secret.h"
 
 #define SUBMIT_MAX 64
+#define AHEAD_MAX  16 /* what a thread has lent while requests wait */
 #define COMMIT_MAX 32 /* handed entries that are committed together */
 
 /* What this thread is processing, and whose answer comes next. */
@@ -37,9 +38,10 @@ static void link_lent(struct fusering_worker *w, struct fusering_entry *e)
 	if (e->lent)
 		e->lent->at = &e->lent;
 	w->lent = e;
+	w->lent_count++;
 }
 
-static void unlink_lent(struct fusering_entry *e)
+static void unlink_lent(struct fusering_worker *w, struct fusering_entry *e)
 {
 	if (!e->at)
 		return;
@@ -47,6 +49,7 @@ static void unlink_lent(struct fusering_entry *e)
 	if (e->lent)
 		e->lent->at = e->at;
 	e->at = NULL;
+	w->lent_count--;
 }
 
 static struct io_uring_sqe *get_sqe(struct fusering_worker *w)
@@ -92,7 +95,7 @@ static void wait_for_handed(struct fusering_worker *w)
 /* What the kernel says of an entry: it has a request, or it is not lent any more. */
 static void on_entry(struct fusering_worker *w, struct fusering_entry *e, int res)
 {
-	unlink_lent(e);
+	unlink_lent(w, e);
 	if (res == -EAGAIN || res == -EINTR) {
 		lend(w, e);
 	} else if (res < 0) {
@@ -162,16 +165,29 @@ static void *make_request(struct fusering_worker *w, struct fusering_entry *e, s
 	return start;
 }
 
-/* After a request was parked: this thread has something lent again, and what the kernel holds back comes. */
-static void lend_another(struct fusering_worker *w, struct fusering_queue *q)
+/*
+ * After a request was parked: this thread has something lent again, and what the kernel holds back comes.
+ * Some ahead, since where one waits more will, and those that find an entry need no kick.
+ */
+static void lend_more(struct fusering_worker *w, struct fusering_queue *q)
 {
-	if (!w->lent) {
-		assert(w->spare); /* fusering_park() has made it */
+	unsigned wanted = w->lent_count ? w->lent_count : 1;
+
+	if (w->spare) { /* fusering_park() has made it when nothing else is lent */
 		lend(w, w->spare);
 		w->spare = NULL;
-		(void)io_uring_submit(&w->io); /* the kicker's request may find it */
+		wanted = AHEAD_MAX;
 	}
-	fusering_kick(q, w->ring);
+	while (w->lent_count < wanted) {
+		struct fusering_entry *e = fusering_entry_new(w->ring, w->queue);
+
+		if (!e)
+			break;
+		e->extra = true;
+		lend(w, e);
+	}
+	(void)io_uring_submit(&w->io); /* the kicker's request may find them */
+	fusering_kick(q);
 }
 
 static void serve(struct fusering_worker *w, struct fusering_entry *e)
@@ -193,10 +209,10 @@ static void serve(struct fusering_worker *w, struct fusering_entry *e)
 	if (here.answered)
 		lend(w, e);
 	else if (here.parked)
-		lend_another(w, q);
+		lend_more(w, q);
 }
 
-/* Answers that other threads have given. False: none. */
+/* What was handed: answers that other threads have given, or one request. False: nothing. */
 static bool commit_handed(struct fusering_worker *w)
 {
 	struct fusering_entry *extra[COMMIT_MAX], *e;
@@ -242,7 +258,9 @@ static void step(struct fusering_worker *w)
 	unsigned round = atomic_load(&w->ring->forget);
 	struct fusering_entry *e;
 
-	if (!w->ready && !commit_handed(w))
+	while (!w->ready && commit_handed(w))
+		; /* there may be more */
+	if (!w->ready)
 		reap(w);
 	if (!w->ready && round != atomic_load(&w->forgot))
 		forget(w, round);

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -29,6 +30,12 @@
 #define SAN_REPORT "sanitizer"
 void __sanitizer_set_report_path(const char *path) __attribute__((weak));
 
+/* Over which transport the test at hand mounts; io_uring: see T_URING. */
+static enum transport_wish rig_transport;
+
+#define URING_SWITCH "/sys/module/fuse/parameters/enable_uring"
+#define URING_LOCK   "/run/lock/kmsvol-enable-uring" /* who changes the switch has this locked */
+
 static char dir[64], volume[80], mountpoint[80], disk_path[96];
 
 static inline void wait_ms(unsigned ms)
@@ -43,6 +50,7 @@ static inline int make_volume(void **state)
 	struct err err;
 
 	(void)state;
+	rig_transport = TRANSPORT_DEV_FUSE;
 	if (access("/dev/fuse", R_OK | W_OK) < 0)
 		return 0;
 	strcpy(dir, "/tmp/kmsvol-mount-XXXXXX");
@@ -62,6 +70,14 @@ static inline int make_volume(void **state)
 		return -1;
 	secret_free(key);
 	return 0;
+}
+
+static inline int make_volume_uring(void **state)
+{
+	int r = make_volume(state);
+
+	rig_transport = TRANSPORT_IO_URING;
+	return r;
 }
 
 static inline bool daemon_ended(void)
@@ -110,16 +126,50 @@ static inline struct mount_options options(enum keywatch_reaction reaction)
 
 	if (access("/dev/fuse", R_OK | W_OK) < 0)
 		skip();
+	if (rig_transport == TRANSPORT_IO_URING && access(URING_SWITCH, W_OK) < 0) {
+		print_message("# io_uring cannot be switched on here\n");
+		skip();
+	}
+	o.transport = rig_transport;
 	o.watch.reaction = reaction;
 	o.watch.check_interval_ms = 50;
 	return o;
+}
+
+static inline char set_uring(char value)
+{
+	int fd = open(URING_SWITCH, O_RDWR | O_CLOEXEC);
+	char before = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, &before, 1), 1);
+	assert_int_equal(pwrite(fd, &value, 1, 0), 1);
+	close(fd);
+	return before;
+}
+
+/* mount_run(), with io_uring switched on as long as it takes when @o wants it: only mounts look at it. */
+static inline int run_mount(const struct mount_options *o, struct err *err)
+{
+	int lock, r;
+	char before;
+
+	if (o->transport != TRANSPORT_IO_URING)
+		return mount_run(o, err);
+	lock = open(URING_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	before = set_uring('Y');
+	r = mount_run(o, err);
+	(void)set_uring(before);
+	close(lock);
+	return r;
 }
 
 static inline void mount_with(const struct mount_options *o)
 {
 	struct err err = {0};
 
-	if (mount_run(o, &err) < 0)
+	if (run_mount(o, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -289,6 +339,10 @@ static inline int result(pid_t pid)
 	return WEXITSTATUS(status);
 }
 
+#define T_URING(name)                                                                              \
+	{                                                                                          \
+#name "_over_io_uring", name, make_volume_uring, clean, NULL                       \
+	}
 #define T(name) cmocka_unit_test_setup_teardown(name, make_volume, clean)
 
 /* main() of a test program: all tests, or the one named. */

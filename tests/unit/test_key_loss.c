@@ -378,6 +378,15 @@ int main(int argc, char **argv)
 		T(events_tell_the_story),
 		T(traffic_across_losses_keeps_every_acknowledged_write),
 		T(a_request_never_outlives_the_limit_of_the_kernel),
+		T_URING(lost_key_makes_requests_wait_and_status_answers),
+		T_URING(a_killed_or_terminated_waiter_goes_at_once),
+		T_URING(waiting_requests_are_executed_in_their_order),
+		T_URING(forced_unmount_ends_the_wait_with_eio),
+		T_URING(a_signal_unmounts_even_while_requests_wait),
+		T_URING(errors_come_at_once_and_end_with_the_key),
+		T_URING(pages_of_a_private_mapping_go_with_the_key),
+		T_URING(traffic_across_losses_keeps_every_acknowledged_write),
+		T_URING(a_request_never_outlives_the_limit_of_the_kernel),
 	};
 
 	choose(argc, argv);

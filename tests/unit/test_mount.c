@@ -180,6 +180,10 @@ int main(int argc, char **argv)
 		T(unmount_does_not_wait_for_a_slow_kms),
 		T(shared_mappings_are_refused),
 		T(nonsense_on_the_control_socket_is_answered),
+		T_URING(what_was_written_is_there_after_a_remount),
+		T_URING(disk_is_an_image_of_fixed_size),
+		T_URING(holes_are_made_and_found),
+		T_URING(shared_mappings_are_refused),
 	};
 
 	choose(argc, argv);
