@@ -21,7 +21,8 @@
 #include "events.h"
 #include "say.h"
 
-#define BURY_TRIES 100 /* of a millisecond */
+#define BURY_TRIES  100 /* of a millisecond */
+#define KEEPERS_MAX 3	/* for one message; one that ends is followed by another */
 
 struct above {
 	struct above_setup setup; /* fixed at new */
@@ -157,10 +158,12 @@ static bool told(struct above *a, enum above_event event, const char *result, co
 	return good;
 }
 
-static bool send_and_wait_locked(struct above *a, enum above_event event, uint64_t timeout_ms)
+/* Tell the keeper that runs. 1 done, 0 not; -EPIPE: it has ended, and the state is what it was. */
+static int send_and_wait_locked(struct above *a, enum above_event event, uint64_t timeout_ms)
 {
-	char word[ABOVE_WORD_MAX], text[64];
+	char word[ABOVE_WORD_MAX];
 	const char *sentence = "";
+	enum above_state before = a->state;
 	uint64_t until = clock_monotonic_ms() + timeout_ms;
 	int n = snprintf(word, sizeof(word), "%" PRIu64 " %s", ++a->number,
 			 above_event_name(event));
@@ -168,22 +171,22 @@ static bool send_and_wait_locked(struct above *a, enum above_event event, uint64
 
 	if (send(a->socket, word, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		r = -errno;
-	a->state = above_plan(a->state, event)->next; /* the answer may know better */
+	a->state = above_plan(before, event)->next; /* the answer may know better */
 	if (r == 0)
 		r = wait_locked(a, until, event != ABOVE_END, &num, word, &sentence);
 	if (r == -EPIPE || r == -ECONNRESET) {
 		bury_locked(a);
-		return told(a, event, "failed", "its keeper has ended");
+		a->state = before;
+		return -EPIPE;
 	}
 	if (r == -ECANCELED)
-		return false; /* the unmount has its own word for it */
+		return 0; /* the unmount has its own word for it */
 	if (r < 0)
 		return told(a, event, "late",
 			    r == -ETIMEDOUT ? "it takes longer, and goes on" : strerror(-r));
 	if (num == ENODEV)
-		return true; /* none is mounted: nothing to tell */
-	(void)snprintf(text, sizeof(text), "%s", above_state_name(a->state));
-	return told(a, event, text, num ? sentence : NULL);
+		return 1; /* none is mounted: nothing to tell */
+	return told(a, event, above_state_name(a->state), num ? sentence : NULL);
 }
 
 /* Is there anything to do without a keeper, which would have done something before? */
@@ -195,18 +198,19 @@ static bool begins(enum above_event event)
 
 bool above_tell(struct above *above, enum above_event event, uint64_t timeout_ms)
 {
-	bool good = true;
-	int num = 0;
+	int good = -EPIPE, num = 0;
 
 	if (!above)
 		return true;
 	pthread_mutex_lock(&above->lock);
-	if (!above->pid && (begins(event) || above->state != ABOVE_SERVED))
-		num = spawn_locked(above);
-	if (num)
-		good = told(above, event, "failed", strerror(num));
-	else if (above->pid)
-		good = send_and_wait_locked(above, event, timeout_ms);
+	for (int i = 0; good == -EPIPE && num == 0 && i < KEEPERS_MAX; i++) {
+		if (!above->pid && !begins(event) && above->state == ABOVE_SERVED)
+			good = 1;
+		else if (above->pid || (num = spawn_locked(above)) == 0)
+			good = send_and_wait_locked(above, event, timeout_ms);
+	}
+	if (good == -EPIPE)
+		good = told(above, event, "failed", num ? strerror(num) : "its keeper has ended");
 	pthread_mutex_unlock(&above->lock);
 	return good;
 }

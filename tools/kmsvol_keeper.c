@@ -100,8 +100,11 @@ static int find_fs(struct keeper *k, struct err *err)
 		k->was_read_only = fsctl_is_read_only(k->dir);
 		k->cannot_shut = false;
 	}
-	/* Shut down, its directory may not open, and need not: what lies there is to be replaced. */
-	return r == -EIO && k->state == ABOVE_SHUT ? 0 : r;
+	if (r != -EIO)
+		return r;
+	/* It was shut down, by a keeper before us. Nothing more can be done to it, and then it is replaced. */
+	k->state = ABOVE_SHUT;
+	return 0;
 }
 
 static void drop_in_child(struct keeper *k, enum above_step step, uint64_t until_ms)
