@@ -51,13 +51,14 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
-.PHONY: all help setup build demo check check-run crash-soak crash-soak-run bench bench-kmsd profile scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
+.PHONY: all help setup build demo check check-run crash-soak crash-soak-run outage-soak outage-soak-run bench bench-kmsd profile scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
 all: build
 
 help:
 	@echo "make demo      set up, build, and show the main job on real data"
 	@echo "make check     set up, build, run every test (T=NAME: only some; JOBS=N: so many at a time)"
 	@echo "make crash-soak SEED=N HOURS=H  crash histories of the store, on and on; 1 hour"
+	@echo "make outage-soak CYCLES=1000  a key disabled and enabled, on and on, under fio and PostgreSQL"
 	@echo "make fuzz      set up, build with clang, run each fuzz target for FUZZ_SECONDS=60 (T=NAME: only some)"
 	@echo "make bench     set up, build, measure all layers of it and other encrypted file systems (BENCH_ARGS)"
 	@echo "make profile   set up, build, show where a mount's time goes, job by job (CIPHER= JOBS= PROVIDER=)"
@@ -73,7 +74,7 @@ help:
 	@echo "V=1 shows the commands; SAN=address or SAN=thread builds with sanitizers into a directory of its own"
 
 # What is wanted runs in a second make, so that what set-up installed is seen.
-demo check crash-soak bench bench-kmsd profile scenarios:
+demo check crash-soak outage-soak bench bench-kmsd profile scenarios:
 	$(Q)$(MAKE) setup
 	$(Q)$(MAKE) build
 	$(Q)$(MAKE) $@-run
@@ -122,6 +123,9 @@ bench-kmsd-run: $(BINS) $(B)/tests/kmsload $(B)/tests/kmsdstart $(B)/unit/test_k
 
 crash-soak-run: unit
 	$(Q)BUILD=$(abspath $(B)) SEED=$(SEED) HOURS=$(HOURS) tests/crash-soak
+
+outage-soak-run: $(BINS)
+	$(Q)BUILD=$(abspath $(B)) CYCLES=$(CYCLES) SEED=$(SEED) tests/outage-soak
 
 bench-store-run: $(BINS)
 	$(Q)BUILD=$(abspath $(B)) tests/bench-store

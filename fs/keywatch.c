@@ -66,14 +66,18 @@ static uint64_t terminal_at(const struct keywatch_config *c, const struct keywat
 	return c->terminal_after_ms ? after(w->lost_ms, c->terminal_after_ms) : KEYWATCH_NEVER;
 }
 
-struct keywatch keywatch_begin(const struct keywatch_config *config, uint64_t now_ms)
+struct keywatch keywatch_begin(const struct keywatch_config *config, uint64_t now_ms,
+			       uint32_t random)
 {
+	uint64_t half_ms = config->check_interval_ms / 2;
+
 	return (struct keywatch){
 		.state = KEYWATCH_AVAILABLE,
 		.since_ms = now_ms,
 		.next_check_ms = config->reaction == KEYWATCH_NONE
 					 ? KEYWATCH_NEVER
-					 : after(now_ms, config->check_interval_ms),
+					 : after(now_ms, config->check_interval_ms - half_ms +
+								 random % (half_ms + 1)),
 	};
 }
 
@@ -114,7 +118,7 @@ static void enter(struct keywatch *w, enum keywatch_state state, uint64_t now)
 	w->start_wanted = false;
 }
 
-/* The wait after the nth check in a row without an answer: doubling, the later half of it random. */
+/* The wait after the nth check in a row without an answer: doubling, and never below the interval. */
 static uint64_t retry_delay(const struct keywatch_config *c, uint32_t nth, uint32_t random)
 {
 	uint32_t scale = c->time_scale ? c->time_scale : 1;
@@ -122,15 +126,13 @@ static uint64_t retry_delay(const struct keywatch_config *c, uint32_t nth, uint3
 
 	if (delay < KEYWATCH_RETRY_FLOOR_MS)
 		delay = KEYWATCH_RETRY_FLOOR_MS;
-	if (max < delay)
-		max = delay;
-	if (c->check_interval_ms > max)
-		max = c->check_interval_ms;
 	while (--nth > 0 && delay < max)
 		delay *= 2;
 	if (delay > max)
 		delay = max;
-	return delay / 2 + random % (delay / 2 + 1);
+	if (delay < c->check_interval_ms)
+		delay = c->check_interval_ms;
+	return delay + random % (delay / 4 + 1);
 }
 
 /* Note what a check said, and when the next one is due. */

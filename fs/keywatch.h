@@ -39,7 +39,11 @@ struct keywatch_config {
 
 #define KEYWATCH_NEVER UINT64_MAX
 
-/* Limits of the wait after a check that told nothing (a time-out, a throttle, ...), in real time. */
+/*
+ * Limits of the wait after a check that told nothing (a time-out, a throttle, ...), in real time. It is never
+ * shorter than the check interval, and up to a quarter longer, at random: a KMS that fails is not asked
+ * more often than one that works, and not by all volumes at once.
+ */
 #define KEYWATCH_RETRY_MIN_MS	1000
 #define KEYWATCH_RETRY_MAX_MS	10000 /* or the check interval, when that is longer */
 #define KEYWATCH_RETRY_FLOOR_MS 50    /* however much time is scaled */
@@ -82,8 +86,12 @@ enum keywatch_action {
 	KEYWATCH_DO_CHECK = 1 << 8,	 /* ask KMS; the answer is the next event */
 };
 
-/* A volume that was just opened: available, the first check one interval away. */
-struct keywatch keywatch_begin(const struct keywatch_config *config, uint64_t now_ms);
+/*
+ * A volume that was just opened: available, the first check half an interval to one away, by @random: volumes
+ * that are mounted together do not ask together.
+ */
+struct keywatch keywatch_begin(const struct keywatch_config *config, uint64_t now_ms,
+			       uint32_t random);
 
 /*
  * Let @event happen to @watch at @now_ms (monotonic). Returns the actions. @random: any 32 bits,

@@ -41,7 +41,7 @@ int watch_new(const struct watch_setup *setup, struct store *store, struct watch
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->wake, &attr);
 	pthread_condattr_destroy(&attr);
-	w->key = keywatch_begin(&setup->config, clock_monotonic_ms());
+	w->key = keywatch_begin(&setup->config, clock_monotonic_ms(), arc4random());
 	w->status.state = w->key.state;
 	w->status.since_wall_ms = w->status.last_check_wall_ms = clock_wall_ms();
 	w->status.last_check_result = "ok"; /* the mount unwrapped the key */

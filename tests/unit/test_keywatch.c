@@ -1,6 +1,7 @@
 /* The key watch as a table: every state with every event, then long times and each knob. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -152,7 +153,7 @@ static void reaction_none_never_checks_and_never_reacts(void **state)
 
 	(void)state;
 	c.reaction = KEYWATCH_NONE;
-	assert_true(keywatch_begin(&c, NOW).next_check_ms == KEYWATCH_NEVER);
+	assert_true(keywatch_begin(&c, NOW, 5).next_check_ms == KEYWATCH_NEVER);
 	for (int e = 0; e < KEYWATCH_EVENTS; e++) {
 		struct row row = {AVA, e, AVA, 0};
 
@@ -162,13 +163,15 @@ static void reaction_none_never_checks_and_never_reacts(void **state)
 
 static void checks_come_at_the_interval(void **state)
 {
-	struct keywatch w = keywatch_begin(&hang, NOW);
+	struct keywatch w = keywatch_begin(&hang, NOW, 7);
+	uint64_t first = keywatch_deadline(&hang, &w);
 
 	(void)state;
-	for (uint64_t n = 1; n <= 7 * 24 * 60; n++) { /* a week */
+	assert_true(first == NOW + MINUTE / 2 + 7);
+	for (uint64_t n = 0; n < 7 * 24 * 60; n++) { /* a week */
 		uint64_t due = keywatch_deadline(&hang, &w);
 
-		assert_true(due == NOW + n * MINUTE);
+		assert_true(due == first + n * MINUTE);
 		assert_int_equal(keywatch_step(&hang, &w, KEYWATCH_TIMER, due - 1, 0), 0);
 		assert_int_equal(keywatch_step(&hang, &w, KEYWATCH_TIMER, due, 0), CHECK);
 		assert_int_equal(keywatch_step(&hang, &w, KEYWATCH_TIMER, due, 0), 0);
@@ -213,7 +216,7 @@ static uint64_t outage(const struct keywatch_config *c, struct keywatch *w, uint
 			return due;
 		assert_int_equal(*ret_actions, 0);
 		assert_true(keywatch_deadline(c, w) > due);
-		assert_true(keywatch_deadline(c, w) <= due + MINUTE);
+		assert_true(keywatch_deadline(c, w) <= due + MINUTE + MINUTE / 4);
 	}
 	fail_msg("an outage of KMS never counts as loss");
 	return 0;
@@ -226,11 +229,12 @@ static void an_outage_counts_as_loss_exactly_after_its_grace(void **state)
 	(void)state;
 	c.grace_ms = 0;
 	for (uint32_t random = 0; random < 5000; random += 7) {
-		struct keywatch w = keywatch_begin(&c, NOW);
+		struct keywatch w = keywatch_begin(&c, NOW, random);
 		unsigned actions;
+		uint64_t first = keywatch_deadline(&c, &w);
 		uint64_t lost = outage(&c, &w, random, &actions);
 
-		assert_true(lost == NOW + MINUTE + c.kms_outage_grace_ms);
+		assert_true(lost == first + c.kms_outage_grace_ms);
 		assert_int_equal(actions, LOSE);
 	}
 	c.kms_outage_grace_ms = 0;
@@ -240,7 +244,7 @@ static void an_outage_counts_as_loss_exactly_after_its_grace(void **state)
 
 static void an_answer_in_between_begins_the_outage_anew(void **state)
 {
-	struct keywatch w = keywatch_begin(&hang, NOW);
+	struct keywatch w = keywatch_begin(&hang, NOW, 0);
 	uint64_t later = NOW + 14 * MINUTE;
 
 	(void)state;
@@ -257,7 +261,7 @@ static void an_answer_in_between_begins_the_outage_anew(void **state)
 static void retries_back_off_and_stay_within_their_limits(void **state)
 {
 	struct keywatch_config c = hang;
-	struct keywatch w = keywatch_begin(&c, NOW);
+	struct keywatch w = keywatch_begin(&c, NOW, 0);
 	uint64_t now = NOW, most = 0;
 
 	(void)state;
@@ -266,13 +270,53 @@ static void retries_back_off_and_stay_within_their_limits(void **state)
 	for (uint32_t n = 0; n < 40; n++) {
 		(void)keywatch_step(&c, &w, KEYWATCH_CHECK_TRANSIENT, now, UINT32_MAX / (n + 1));
 		uint64_t delay = w.next_check_ms - now;
-		assert_in_range(delay, KEYWATCH_RETRY_MIN_MS / 2, KEYWATCH_RETRY_MAX_MS);
-		if (n > 6)
-			assert_true(delay >= KEYWATCH_RETRY_MAX_MS / 2);
+		assert_in_range(delay, KEYWATCH_RETRY_MIN_MS, KEYWATCH_RETRY_MAX_MS * 5 / 4);
+		if (n > 4)
+			assert_true(delay >= KEYWATCH_RETRY_MAX_MS);
 		most = delay > most ? delay : most;
 		now += delay;
 	}
-	assert_true(most > KEYWATCH_RETRY_MAX_MS / 2);
+	assert_true(most > KEYWATCH_RETRY_MAX_MS);
+	w = at(AVA);
+	(void)keywatch_step(&hang, &w, KEYWATCH_CHECK_TRANSIENT, NOW, 0);
+	assert_true(w.next_check_ms == NOW + MINUTE); /* no sooner than if KMS worked */
+}
+
+/* 100 volumes, mounted at once; KMS works for an hour, and then fails until their grace is over. */
+#define HERD	  100
+#define HERD_TIME (100 * MINUTE)
+
+static void a_herd_spreads_out(void **state)
+{
+	struct keywatch herd[HERD];
+	uint64_t last[HERD] = {0};
+	uint32_t random = 12345;
+	unsigned in_second[HERD_TIME / 1000 + 1] = {0}, most = 0;
+
+	(void)state;
+	for (int i = 0; i < HERD; i++)
+		herd[i] = keywatch_begin(&hang, 0, random = random * 1664525 + 1013904223);
+	for (uint64_t now = 0; now < HERD_TIME; now++)
+		for (int i = 0; i < HERD; i++) {
+			int answer = now < 60 * MINUTE ? OK : UNKNOWN;
+			bool decides = herd[i].unknown_checks &&
+				       now == herd[i].unknown_ms + hang.kms_outage_grace_ms;
+
+			if (now < keywatch_deadline(&hang, &herd[i]))
+				continue;
+			random = random * 1664525 + 1013904223;
+			if (!(keywatch_step(&hang, &herd[i], KEYWATCH_TIMER, now, random) & CHECK))
+				continue;
+			assert_true(now - last[i] >= (last[i] ? MINUTE : MINUTE / 2) || decides);
+			last[i] = now;
+			in_second[now / 1000]++;
+			(void)keywatch_step(&hang, &herd[i], (enum keywatch_event)answer, now,
+					    random >> 8);
+		}
+	for (size_t s = 0; s <= HERD_TIME / 1000; s++)
+		most = in_second[s] > most ? in_second[s] : most;
+	print_message("# of %d volumes at most %u ask in the same second\n", HERD, most);
+	assert_in_range(most, 2, 12); /* together they would be 100 */
 }
 
 static void seven_days_unreachable_are_terminal(void **state)
@@ -382,6 +426,7 @@ int main(void)
 		cmocka_unit_test(an_outage_counts_as_loss_exactly_after_its_grace),
 		cmocka_unit_test(an_answer_in_between_begins_the_outage_anew),
 		cmocka_unit_test(retries_back_off_and_stay_within_their_limits),
+		cmocka_unit_test(a_herd_spreads_out),
 		cmocka_unit_test(seven_days_unreachable_are_terminal),
 		cmocka_unit_test(a_failed_start_does_not_begin_the_seven_days_anew),
 		cmocka_unit_test(without_a_limit_it_waits_for_years),
