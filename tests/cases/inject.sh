@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures how long things take
 # Injected faults: `kmsvol pause-io` lets all I/O wait and loses none of it, beside a lost key too; `kmsvol inject`
 # delays, fails or limits what it says and nothing else; status and events tell it in AWS's words; nothing blocks
 # an unmount or the daemon's end.
