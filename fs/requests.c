@@ -67,9 +67,14 @@ static struct kms_json *tell_status(struct mounted *m)
 	return status_json(&s);
 }
 
-static struct kms_json *tell_snapshot(struct mounted *m)
+static struct kms_json *tell_snapshot(struct mounted *m, const struct kms_json *request,
+				      struct err *err)
 {
-	return snapshot_job_status(m->snapshots);
+	struct kms_json *reply = snapshot_job_status(m->snapshots, request);
+
+	if (!reply)
+		(void)err_set(err, ENOMEM, "out of memory");
+	return reply;
 }
 
 static struct kms_json *tell_change(struct mounted *m)
@@ -164,7 +169,7 @@ static int do_rotate(struct mounted *m, const struct kms_json *request, struct e
 }
 
 /* One of the three: what is told is the reply (NULL: out of memory); what is done is answered with "ok"; what is
- * begun has its own reply, or says why not. */
+ * begun, or asked with more words, has its own reply, or says why not. */
 static const struct {
 	const char *op;
 	struct kms_json *(*tell)(struct mounted *m);
@@ -177,7 +182,7 @@ static const struct {
 	{"force", NULL, do_force, NULL},
 	{"unmount", NULL, do_unmount, NULL},
 	{"snapshot", NULL, do_snapshot, NULL},
-	{"snapshot-status", tell_snapshot, NULL, NULL},
+	{"snapshot-status", NULL, NULL, tell_snapshot},
 	{"resize", NULL, do_change, NULL},
 	{"rewrap", NULL, do_change, NULL},
 	{"change-status", tell_change, NULL, NULL},

@@ -29,6 +29,7 @@
 #include "volume.h"
 
 #define POLL_MS 10 /* between two questions to the daemon */
+#define TURN_MS 50 /* between two tries to be next */
 
 struct making {
 	const struct snapshot_create_options *options;
@@ -97,39 +98,57 @@ static void clear_leftovers(struct making *m)
 }
 
 /* The stage is ours as long as we live; and the daemon's to write into, if it is not root's as we are. */
-static int lock_stage(struct making *m, struct err *err)
+static int lock_stage(struct making *m, int dir, struct err *err)
 {
-	int dir = open(m->volume_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	static const char *const inside[] = {".", "segments", SNAPSHOT_NAME, VOLDIR_MARK};
 	struct stat st;
 	int r = 0;
 
-	if (dir >= 0)
-		m->stage_fd = openat(dir, m->stage_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || m->stage_fd < 0 || flock(m->stage_fd, LOCK_EX | LOCK_NB) < 0 ||
-	    fstat(dir, &st) < 0)
+	m->stage_fd = openat(dir, m->stage_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->stage_fd < 0 || flock(m->stage_fd, LOCK_EX | LOCK_NB) < 0 || fstat(dir, &st) < 0)
 		r = err_set(err, errno, "'%s': %s", m->stage_name, strerror(errno));
 	for (size_t i = 0; r == 0 && geteuid() == 0 && st.st_uid != 0 && i < 4; i++)
 		if (fchownat(m->stage_fd, inside[i], st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 			r = err_set(err, errno, "'%s': chown: %s", m->stage_name, strerror(errno));
-	if (dir >= 0)
-		(void)close(dir); /* only read */
 	return r;
+}
+
+/* The volume's directory, locked: who begins a snapshot clears away what is not locked yet. */
+static int lock_volume_dir(struct making *m, int *ret_dir, struct err *err)
+{
+	int dir = open(m->volume_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dir < 0 ? -1 : 0;
+
+	while (dir >= 0 && (r = flock(dir, LOCK_EX)) < 0 && errno == EINTR)
+		; /* each has it for a moment */
+	if (r < 0) {
+		(void)err_set(err, errno, "volume '%s': %s", m->volume_dir, strerror(errno));
+		if (dir >= 0)
+			(void)close(dir);
+		return -err->num;
+	}
+	*ret_dir = dir;
+	return 0;
 }
 
 static int begin(struct making *m, const struct snapshot_info *info, struct err *err)
 {
-	int r = disk_open_dir(m->volume_dir, &m->volume, err);
+	int dir = -1, r = disk_open_dir(m->volume_dir, &m->volume, err);
 
 	if (r == 0)
 		r = disk_open_dir(m->parent_dir, &m->parent, err);
+	if (r == 0)
+		r = lock_volume_dir(m, &dir, err);
 	if (r < 0)
 		return r;
 	clear_leftovers(m);
 	snapshot_stage_name(info->id, m->stage_name);
 	m->begun = true; /* in part, perhaps */
 	r = snapshot_begin(m->volume, info, &m->stage, err);
-	return r < 0 ? r : lock_stage(m, err);
+	if (r == 0)
+		r = lock_stage(m, dir, err);
+	(void)close(dir); /* only a lock */
+	return r;
 }
 
 static void let_go(void *arg)
@@ -189,14 +208,32 @@ static int await(struct making *m, struct err *err)
 	}
 }
 
+/* Have the daemon begin; as long as it makes another one, that goes first. */
+static int begin_in_daemon(struct making *m, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = TURN_MS * 1000000L};
+	const struct voldir_job *job = m->options->job;
+
+	for (;;) {
+		AUTO(kms_json_freep) struct kms_json *reply = NULL;
+		int r = hold(m, err);
+
+		if (r == 0)
+			r = ask(m, "snapshot", &reply, err);
+		if (r != -EBUSY)
+			return r;
+		let_go(m);
+		if (job && job->stop && atomic_load(job->stop))
+			return err_set(err, EINTR, "interrupted");
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 static int fill_by_daemon(struct making *m, struct err *err)
 {
-	AUTO(kms_json_freep) struct kms_json *reply = NULL;
 	AUTO(freep) char *path = NULL;
-	int r = hold(m, err);
+	int r = begin_in_daemon(m, err);
 
-	if (r == 0)
-		r = ask(m, "snapshot", &reply, err);
 	if (r == 0)
 		r = await(m, err);
 	let_go(m);

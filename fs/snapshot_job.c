@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "clock.h"
 #include "control.h"
 #include "disk.h"
 #include "err.h"
@@ -18,6 +19,8 @@
 #include "snapshot_make.h"
 #include "watch.h"
 
+#define KEPT_MS 2000 /* for who began a snapshot to hear how it went; looks come each some ms */
+
 struct snapshot_job {
 	char *volume_dir;    /* fixed */
 	struct watch *watch; /* fixed */
@@ -26,7 +29,9 @@ struct snapshot_job {
 	char stage[SNAPSHOT_STAGE_LEN];
 	pthread_mutex_t lock; /* guards the rest */
 	bool running, taken;
-	bool key_lost; /* the store was closed for want of the key */
+	bool untold;	  /* it has ended, and who began it has not heard of it */
+	uint64_t done_ms; /* when it ended */
+	bool key_lost;	  /* the store was closed for want of the key */
 	uint64_t held_ms;
 	struct err err; /* num 0: it went well */
 };
@@ -122,6 +127,8 @@ static void *job_main(void *arg)
 	if (r < 0)
 		job->err = err;
 	job->running = false;
+	job->untold = true;
+	job->done_ms = clock_monotonic_ms();
 	pthread_mutex_unlock(&job->lock);
 	secret_wipe_stack(); /* the C library keeps the stacks of ended threads */
 	return NULL;
@@ -130,7 +137,7 @@ static void *job_main(void *arg)
 int snapshot_job_start(struct snapshot_job *job, const struct kms_json *request, struct err *err)
 {
 	const char *stage;
-	bool running;
+	bool busy;
 	int r = kms_json_str(request, "stage", &stage, err);
 
 	if (r < 0)
@@ -138,15 +145,15 @@ int snapshot_job_start(struct snapshot_job *job, const struct kms_json *request,
 	if (!snapshot_is_stage_name(stage))
 		return err_set(err, EINVAL, "member 'stage' names no directory of a snapshot");
 	pthread_mutex_lock(&job->lock);
-	running = job->running;
+	busy = job->running || (job->untold && clock_monotonic_ms() - job->done_ms < KEPT_MS);
 	pthread_mutex_unlock(&job->lock);
-	if (running)
+	if (busy)
 		return err_set(err, EBUSY, "another snapshot of it is being made");
 	end_thread(job);
 	strcpy(job->stage, stage); /* its length is known now */
 	job->err = (struct err){0};
 	job->running = true;
-	job->taken = false;
+	job->taken = job->untold = false;
 	job->held_ms = 0;
 	r = pthread_create(&job->thread, NULL, job_main, job);
 	if (r) {
@@ -157,15 +164,23 @@ int snapshot_job_start(struct snapshot_job *job, const struct kms_json *request,
 	return 0;
 }
 
-struct kms_json *snapshot_job_status(struct snapshot_job *job)
+struct kms_json *snapshot_job_status(struct snapshot_job *job, const struct kms_json *request)
 {
 	struct kms_json *obj;
-	const char *state;
+	const char *state, *stage;
 	struct err err;
 	uint64_t held_ms;
 	bool key_lost;
 
+	if (kms_json_str(request, "stage", &stage, &err) < 0)
+		return control_error(&err);
+	if (strcmp(stage, job->stage) != 0) {
+		(void)err_set(&err, EINVAL, "'%s' is not the snapshot that was begun last", stage);
+		return control_error(&err);
+	}
 	pthread_mutex_lock(&job->lock);
+	if (!job->running)
+		job->untold = false;
 	err = job->err;
 	state = !job->running ? "done" : job->taken ? "taken" : "running";
 	held_ms = job->held_ms;

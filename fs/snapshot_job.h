@@ -14,15 +14,15 @@ struct snapshot_job *snapshot_job_new(const char *volume_dir, struct watch *watc
 void snapshot_job_free(struct snapshot_job *job);
 
 /*
- * Begin to fill the directory that the request's "stage" names. -EBUSY: one is being made; -EINVAL: no such
- * directory. One caller at a time, as for the next.
+ * Begin to fill the directory that the request's "stage" names. -EBUSY: one is being made, or
+ * has just been, and who began it has not asked how it went; -EINVAL: no such directory. One caller at a time, as for the next.
  */
 int snapshot_job_start(struct snapshot_job *job, const struct kms_json *request, struct err *err);
 
 /*
- * How the one begun last is: {"ok":true,"state":S,"held_ms":N,"key_lost":B} with S "running", "taken" (its moment has
+ * How the one begun last is, whose directory @request names: {"ok":true,"state":S,"held_ms":N,"key_lost":B} with S "running", "taken" (its moment has
  * passed) or "done"; or its error. NULL: out of memory.
  */
-struct kms_json *snapshot_job_status(struct snapshot_job *job);
+struct kms_json *snapshot_job_status(struct snapshot_job *job, const struct kms_json *request);
 
 #endif

@@ -25,6 +25,7 @@
 #include "kmsvol_interrupt.h"
 #include "kmsvol_progress.h"
 #include "secret.h"
+#include "snapshot.h"
 #include "textfile.h"
 #include "volume.h"
 #include "volume_seal.h"
@@ -126,12 +127,24 @@ static void progress(void *arg, uint64_t bytes, uint64_t of_bytes)
 	progress_show(&w->progress, bytes);
 }
 
-/* A damage of volume.json. */
-static void report_header(struct work *w, const char *what)
+/* A damage of volume.json, or of snapshot.json. */
+static void report_file(struct work *w, const char *file, const char *what)
 {
 	w->damages++;
-	report(w, &(struct check_finding){
-			  .weight = CHECK_DAMAGE, .file = VOLUME_HEADER_NAME, .what = what});
+	report(w, &(struct check_finding){.weight = CHECK_DAMAGE, .file = file, .what = what});
+}
+
+/* Is it what was made a snapshot? Its files may be whole and yet be of another, or of another time. */
+static void check_snapshot(struct work *w)
+{
+	struct err err;
+
+	if (!snapshot_is(w->args->vol) || snapshot_check(w->args->vol, w->header, NULL, &err) == 0)
+		return;
+	report_file(w, SNAPSHOT_NAME,
+		    strncmp(err.msg, SNAPSHOT_NAME, strlen(SNAPSHOT_NAME)) == 0
+			    ? err.msg + strcspn(err.msg, " ") + 1
+			    : err.msg);
 }
 
 /* The data key, if it can be had. -EKEYREJECTED and others only when it must be. */
@@ -167,7 +180,8 @@ static int get_key(struct work *w, int dir_fd, struct err *err)
 	w->with_key = true;
 	w->sealed = volume_seal_check(w->header, w->key, err) == 0;
 	if (!w->sealed)
-		report_header(w, "its seal is wrong: it was edited after it was sealed");
+		report_file(w, VOLUME_HEADER_NAME,
+			    "its seal is wrong: it was edited after it was sealed");
 	return 0;
 }
 
@@ -312,7 +326,7 @@ static int work(struct work *w, struct err *err)
 	int r = volume_header_load(w->args->vol, &w->header, err);
 
 	if (r == -EUCLEAN || r == -ENOTSUP) {
-		report_header(w, err->msg);
+		report_file(w, VOLUME_HEADER_NAME, err->msg);
 		return w->args->repair_to
 			       ? err_set(err, EUCLEAN, "nothing can be saved without its header")
 			       : 0;
@@ -321,6 +335,7 @@ static int work(struct work *w, struct err *err)
 		r = volume_lock(w->args->vol, &lock_fd, err);
 	if (r < 0)
 		return r;
+	check_snapshot(w);
 	daemon_harden();
 	daemon_raise_limits();
 	dir_fd = open(w->args->vol, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
