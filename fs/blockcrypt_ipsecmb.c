@@ -1,12 +1,13 @@
 /*
  * The ciphers by Intel's multi-buffer library, libipsec-mb, where it was there at build. Used are its direct
  * functions, one message a call: they keep no state in the library's manager, so all threads share
- * one. It has no XTS.
+ * one. It has no XTS: where the processor has the vectors, that is ours (blockcrypt_xts.h), with its keys.
  *
  * Expanded keys lie in locked memory (secret.h); what the library leaves of a message in its context on our
  * stack is wiped after each.
  */
 #include "blockcrypt_provider.h"
+#include "blockcrypt_xts.h"
 
 #if defined(__x86_64__) && __has_include(<intel-ipsec-mb.h>)
 
@@ -68,14 +69,13 @@ static int check(struct err *err)
 /* Its gain is in vectors of AES and of carry-less products; without them OpenSSL is as fast. */
 static bool is_faster(void)
 {
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-	       __builtin_cpu_supports("vaes") && __builtin_cpu_supports("vpclmulqdq");
+	return blockcrypt_xts_is_here();
 }
 
 static bool has(enum blockcrypt_cipher cipher)
 {
-	return cipher == BLOCKCRYPT_AES_256_GCM || cipher == BLOCKCRYPT_CHACHA20_POLY1305;
+	return cipher == BLOCKCRYPT_AES_256_GCM || cipher == BLOCKCRYPT_CHACHA20_POLY1305 ||
+	       (cipher == BLOCKCRYPT_AES_256_XTS && blockcrypt_xts_is_here());
 }
 
 static void state_close(void *arg)
@@ -88,11 +88,25 @@ static void state_close(void *arg)
 	free(s);
 }
 
+/* Bytes of what @cipher keeps of a key. */
+static size_t key_room(enum blockcrypt_cipher cipher)
+{
+	switch (cipher) {
+	case BLOCKCRYPT_AES_256_GCM:
+		return sizeof(struct gcm_key_data);
+	case BLOCKCRYPT_AES_256_XTS:
+		return sizeof(struct blockcrypt_xts_keys);
+	case BLOCKCRYPT_CHACHA20_POLY1305:
+	case BLOCKCRYPT_NONE:
+		break;
+	}
+	return BLOCKCRYPT_AEAD_KEY_LEN;
+}
+
 static int state_open(enum blockcrypt_cipher cipher, bool encrypt, void **ret_state)
 {
 	struct state *s = NULL;
-	size_t len = cipher == BLOCKCRYPT_AES_256_GCM ? sizeof(struct gcm_key_data)
-						      : BLOCKCRYPT_AEAD_KEY_LEN;
+	size_t len = key_room(cipher);
 	int r = check(NULL);
 
 	if (r < 0 || !has(cipher))
@@ -109,10 +123,26 @@ static int state_open(enum blockcrypt_cipher cipher, bool encrypt, void **ret_st
 	return 0;
 }
 
+/* A secret of this size is a mapping of its own, so it begins a page. */
 static struct gcm_key_data *gcm_key(struct state *s)
 {
-	/* A secret of this size is a mapping of its own, so it begins a page. */
 	return __builtin_assume_aligned(secret_bytes(s->secret), KEY_ALIGN);
+}
+
+static struct blockcrypt_xts_keys *xts_keys(struct state *s)
+{
+	return __builtin_assume_aligned(secret_bytes(s->secret), KEY_ALIGN);
+}
+
+/* The first half of the key is for data, the second for tweaks, which are only ever encrypted. */
+static void expand_xts(struct state *s, const uint8_t *key)
+{
+	struct blockcrypt_xts_keys *k = xts_keys(s);
+	uint8_t unused[sizeof(k->decrypt)] __attribute__((aligned(16)));
+
+	IMB_AES_KEYEXP_256(manager, key, k->encrypt, k->decrypt);
+	IMB_AES_KEYEXP_256(manager, key + BLOCKCRYPT_KEY_LEN / 2, k->tweak, unused);
+	OPENSSL_cleanse(unused, sizeof(unused));
 }
 
 static int state_set_key(void *arg, const uint8_t *key)
@@ -121,6 +151,8 @@ static int state_set_key(void *arg, const uint8_t *key)
 
 	if (s->cipher == BLOCKCRYPT_AES_256_GCM)
 		IMB_AES256_GCM_PRE(manager, key, gcm_key(s));
+	else if (s->cipher == BLOCKCRYPT_AES_256_XTS)
+		expand_xts(s, key);
 	else
 		memcpy(secret_bytes(s->secret), key, BLOCKCRYPT_AEAD_KEY_LEN);
 	s->keyed = true;
@@ -164,6 +196,12 @@ static int state_run(void *arg, const struct blockcrypt_message *m)
 
 	if (!s->keyed)
 		return -EIO;
+	if (s->cipher == BLOCKCRYPT_AES_256_XTS) {
+		if (m->len % BLOCKCRYPT_XTS_UNIT)
+			return -EIO;
+		blockcrypt_xts_run(xts_keys(s), s->encrypt, m->iv, m->from, m->to, m->len);
+		return 0;
+	}
 	if (s->cipher == BLOCKCRYPT_AES_256_GCM)
 		run_gcm(s, m, tag);
 	else

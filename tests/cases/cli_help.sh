@@ -7,7 +7,7 @@ is '--help ends with 0' $? 0
 like '--help names the exit codes' "$help" '0 done, 1 failed, 2 wrong usage, 3 KMS refused, 4 data damaged'
 like '--version names the program and a version' "$("$KMSVOL" --version)" '^kmsvol [0-9]+\.[0-9]+\.[0-9]+$'
 
-for command in create mount start pause-io inject status unmount umount export import check resize rotate restore diff; do
+for command in create mount start pause-io inject status unmount umount export import check bench resize rotate restore diff; do
 	[ "$command" = umount ] || like "--help lists $command" "$help" "^  $command  "
 	text=$("$KMSVOL" "$command" --help 2>stderr)
 	is "$command --help ends with 0" $? 0
@@ -49,7 +49,7 @@ refused 2 "^kmsvol: scenario: unknown command 'frob'; see 'kmsvol scenario --hel
 
 # Each option of the manual page is one of the program, and the other way round.
 manual=$(sed -n 's/^\.BI* \\-\\-\([a-z\\-]*\).*/\1/p' "$CASE_ROOT/docs/kmsvol.1" | tr -d '\\' | sort -u)
-program=$(for command in create mount start pause-io inject status events unmount export import check resize rotate restore diff 'snapshot create' 'snapshot list' 'snapshot delete' 'scenario list' 'scenario run' 'scenario probe'; do
+program=$(for command in create mount start pause-io inject status events unmount export import check bench resize rotate restore diff 'snapshot create' 'snapshot list' 'snapshot delete' 'scenario list' 'scenario run' 'scenario probe'; do
 	# shellcheck disable=SC2086
 	"$KMSVOL" $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'
 done; echo version)
