@@ -13,9 +13,7 @@
 
 #include <cmocka.h>
 
-#include "gate.h"
-
-#define LOG_MAX 64
+#include "gate_rig.h"
 
 struct request {
 	struct gate_waiter waiter;
@@ -23,16 +21,6 @@ struct request {
 	int id;
 	struct request *arrives; /* while this one runs */
 };
-
-static int log_ids[LOG_MAX], log_nums[LOG_MAX]; /* what was run (0) or failed (errno), in order */
-static size_t logged;
-
-static void note(int id, int num)
-{
-	assert_true(logged < LOG_MAX);
-	log_ids[logged] = id;
-	log_nums[logged++] = num;
-}
 
 static bool run(struct gate_waiter *waiter)
 {
@@ -56,19 +44,6 @@ static struct request request(struct gate *gate, int id, bool changes)
 		.gate = gate,
 		.id = id,
 	};
-}
-
-static int make_gate(void **state)
-{
-	logged = 0;
-	*state = gate_new();
-	return *state ? 0 : -1;
-}
-
-static int free_gate(void **state)
-{
-	gate_free(*state);
-	return 0;
 }
 
 static void each_mode_answers_as_it_says(void **state)
@@ -355,8 +330,6 @@ static void nothing_passes_a_closed_gate_and_all_are_run_once(void **state)
 	assert_int_equal(race.used_closed, 0);
 	assert_int_equal(race.done, THREADS * REQUESTS);
 }
-
-#define T(name) cmocka_unit_test_setup_teardown(name, make_gate, free_gate)
 
 int main(void)
 {

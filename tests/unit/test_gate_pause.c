@@ -17,9 +17,7 @@
 #include <cmocka.h>
 
 #include "clock.h"
-#include "gate.h"
-
-#define LOG_MAX 64
+#include "gate_rig.h"
 
 struct request {
 	struct gate_waiter waiter;
@@ -30,16 +28,6 @@ struct request {
 	int not_now;	       /* how often it is put back */
 	bool interrupted;      /* while it runs */
 };
-
-static int log_ids[LOG_MAX], log_nums[LOG_MAX]; /* run (0) or failed (errno), in order */
-static size_t logged;
-
-static void note(int id, int num)
-{
-	assert_true(logged < LOG_MAX);
-	log_ids[logged] = id;
-	log_nums[logged++] = num;
-}
 
 static bool run(struct gate_waiter *waiter)
 {
@@ -94,19 +82,6 @@ static void assert_run_in_order(int n)
 		assert_int_equal(log_ids[i], i);
 		assert_int_equal(log_nums[i], 0);
 	}
-}
-
-static int make_gate(void **state)
-{
-	logged = 0;
-	*state = gate_new();
-	return *state ? 0 : -1;
-}
-
-static int free_gate(void **state)
-{
-	gate_free(*state);
-	return 0;
 }
 
 static void a_pause_holds_what_the_mode_lets_pass(void **state)
@@ -487,8 +462,6 @@ static void a_crowd_keeps_its_order_through_interrupted_runs(void **state)
 	assert_false(out_of_order);
 	free(r);
 }
-
-#define T(name) cmocka_unit_test_setup_teardown(name, make_gate, free_gate)
 
 int main(void)
 {
