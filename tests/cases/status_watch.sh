@@ -112,6 +112,28 @@ aws kms disable-key --key-id "$KEY_ARN"
 ok 'follow: goes on, over a change of files' wait_for 10 sh -c '[ "$(grep -c RDS-EVENT-0419 follow)" -eq 2 ]'
 "$KMSVOL" unmount D
 ok 'follow: until the end' wait_for 5 grep -q unmounting follow
+
+# --- the states on the way, while the command for "stopping" is waited for
+aws kms enable-key --key-id "$KEY_ARN"
+mount_volume V D --on-key-loss read-only --check-interval 100ms --grace 2s --on-state-change '[ $KMSVOL_STATE != stopping ] || sleep 3'
+for size in '80 24' '200 50'; do
+	# shellcheck disable=SC2086
+	terminal $size PS1=ready.
+	wait_for 10 shows 'ready\.'
+	type_keys "$KMSVOL status V --watch" Enter
+	ok "$size: available" wait_for 20 shows '^state +available$'
+	aws kms disable-key --key-id "$KEY_ARN"
+	ok "$size: warned" wait_for 10 shows '^state +warned$'
+	like "$size: in yellow" "$($T capture-pane -p -e -t t | grep '^state')" $'\033\\[.*33m.*warned'
+	ok "$size: then what it waits for" wait_for 10 shows '^reason +key lost; what is not yet written is being written down$'
+	ok "$size: read-only" wait_for 10 shows '^state +read-only$'
+	ok "$size: with the reason, in one row" wait_for 5 shows '^reason +cannot unwrap data key: KMS refused Decrypt'
+	is "$size: and every row begins with its name" "$(screen | grep . | grep -cvE '^[A-Za-z][A-Za-z0-9 ]{8} ')" 0
+	aws kms enable-key --key-id "$KEY_ARN"
+	ok "$size: back" wait_for 20 shows '^state +available$'
+done
+$T kill-server
+"$KMSVOL" unmount D
 refused 1 'no volume, and none is mounted there' "$KMSVOL" events "$DIR"
 refused 2 'too few arguments' "$KMSVOL" events
 done_testing
