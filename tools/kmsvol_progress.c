@@ -33,24 +33,30 @@ void progress_begin(struct progress *p, const char *verb, uint64_t total_bytes)
 void progress_show(void *arg, uint64_t done_bytes)
 {
 	struct progress *p = arg;
-	uint64_t now = clock_monotonic_ms(), ms = now - p->begun_ms;
+	uint64_t now = clock_monotonic_ms(), ms;
 	char done[32], total[32], speed[32];
+	double per_ms;
 
-	if (!p->terminal || now - p->shown_ms < SHOW_MS || ms == 0)
+	if (!p->moving) { /* what came before, such as KMS, says nothing of the speed */
+		p->moving = true;
+		p->from_ms = p->shown_ms = now;
+		p->from_bytes = done_bytes;
+	}
+	if (!p->terminal || now - p->shown_ms < SHOW_MS)
 		return;
+	ms = now - p->from_ms;
 	p->shown = true;
 	p->shown_ms = now;
 	few_digits((double)done_bytes, done, sizeof(done));
 	few_digits((double)p->total_bytes, total, sizeof(total));
-	few_digits((double)done_bytes * 1000 / (double)ms, speed, sizeof(speed));
+	per_ms = done_bytes > p->from_bytes ? (double)(done_bytes - p->from_bytes) / (double)ms : 0;
+	few_digits(per_ms * 1000, speed, sizeof(speed));
 	if (!p->total_bytes)
 		fprintf(stderr, "\r%s: %s, %s/s\033[K", p->verb, done, speed);
 	else
 		fprintf(stderr, "\r%s: %3.0f %%, %s of %s, %s/s, %.0f s left\033[K", p->verb,
 			100.0 * (double)done_bytes / (double)p->total_bytes, done, total, speed,
-			done_bytes ? (double)(p->total_bytes - done_bytes) / (double)done_bytes *
-					     (double)ms / 1000
-				   : 0);
+			per_ms > 0 ? (double)(p->total_bytes - done_bytes) / per_ms / 1000 : 0);
 	(void)fflush(stderr);
 }
 

@@ -9,7 +9,8 @@ struct progress {
 	const char *verb;
 	uint64_t total_bytes; /* 0: not known */
 	uint64_t begun_ms, shown_ms;
-	bool terminal, shown;
+	uint64_t from_ms, from_bytes; /* where the speed is measured from */
+	bool terminal, shown, moving;
 };
 
 /* @verb: the line's first word, borrowed. */

@@ -80,7 +80,7 @@ static int show_json(const struct snapshot_entry *entries, size_t count)
 
 static int show_text(const struct snapshot_entry *entries, size_t count)
 {
-	printf("%-22s  %-21s  %8s  %8s  %-9s  %8s  %-20s  %s\n", "SNAPSHOT", "VOLUME", "SIZE",
+	printf("%-22s  %-21s  %8s  %11s  %-9s  %8s  %-20s  %s\n", "SNAPSHOT", "VOLUME", "SIZE",
 	       "OWN", "STATE", "PROGRESS", "STARTED", "DIRECTORY, KEY, DESCRIPTION");
 	for (size_t i = 0; i < count; i++) {
 		const struct snapshot_entry *e = &entries[i];
@@ -90,7 +90,7 @@ static int show_text(const struct snapshot_entry *entries, size_t count)
 		units_format_size(e->own_bytes, own);
 		if (e->info.start_time)
 			(void)utc_format(e->info.start_time, started);
-		printf("%-22s  %-21s  %8s  %8s  %-9s  %7u%%  %-20s  %s  %s  %s%s%s\n",
+		printf("%-22s  %-21s  %8s  %11s  %-9s  %7u%%  %-20s  %s  %s  %s%s%s\n",
 		       *e->info.id ? e->info.id : "-", *e->info.volume_id ? e->info.volume_id : "-",
 		       size, own, states[e->state], e->progress, started, e->dir,
 		       *e->info.key_arn ? e->info.key_arn : "-", e->info.description,
