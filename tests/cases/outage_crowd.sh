@@ -1,5 +1,6 @@
 #!/bin/bash
 # long
+# alone: it measures how long things take
 # 10,000 requests wait during an outage of ten minutes, 120 times as fast: answered in their order, none lost, none
 # wrong; who is killed leaves; a forced unmount and the daemon's end wait for none of them.
 . "$(dirname "$0")/../lib/case.sh"

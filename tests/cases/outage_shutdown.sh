@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: a sync(2) that waits is the whole machine's, and it measures times
 # A file system on a volume that has lost its key and lets I/O wait, with writers and a sync(2) that wait in the
 # kernel: whatever ends the machine ends them too. umount -f, SIGTERM and SIGKILL to the daemon, unmount --force, and
 # what an init does: TERM to all, KILL to all, then unmount. What was synced before is there afterwards.

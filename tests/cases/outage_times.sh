@@ -1,5 +1,6 @@
 #!/bin/bash
 # long
+# alone: it measures how long things take
 # How long it takes: from disable-key and enable-key to the state of the profile, the scaled times of a profile; and
 # how often KMS is asked, while it works and while it fails.
 . "$(dirname "$0")/../lib/case.sh"
