@@ -78,6 +78,18 @@ is 'interrupted: exit code' $? 130
 not_ok 'no report of it' test -e NONE
 nothing_left 'interrupted'
 
+# --- ended by a signal to it alone, in the middle of a pause
+scenario pauses "step 'Nothing'" 'make_key a' "mark 'it pauses'" 'expect here true' 'pause 60000'
+"$KMSVOL" scenario run ./pauses.scenario --report NONE >out 2>err &
+runner=$!
+wait_for 30 grep -q 'ok  *here' out
+begun=$SECONDS
+kill -TERM "$runner"
+wait "$runner"
+is 'a pause that is ended: exit code' $? 143
+ok 'at once' test $((SECONDS - begun)) -le 15
+nothing_left 'a pause that is ended'
+
 # --- refused
 mkdir FULL && touch FULL/other
 refused 1 "^kmsvol: scenario good: 'FULL': it exists and has no report in it; it is left as it is$" run good --report FULL

@@ -48,6 +48,9 @@ undo_all() {
 		eval "${later_jobs[i]}" >/dev/null 2>&1
 	done
 	later_jobs=()
+	for i in $(jobs -p); do
+		kill -KILL "$i" 2>/dev/null
+	done
 }
 
 clean_up() {
@@ -99,10 +102,10 @@ readable() {
 step() {
 	step_number=$((step_number + 1))
 	record step text "$*"
-	printf '\n%s%6.1f s  %d. %s%s\n' "$bold" "$(bc_seconds $(($(now_ms) - begun_ms)))" "$step_number" "$*" "$plain" >&3
+	printf '\n%s%6.1f s  %d. %s%s\n' "$bold" "$(seconds $(($(now_ms) - begun_ms)))" "$step_number" "$*" "$plain" >&3
 }
 
-bc_seconds() { # MS
+seconds() { # MS
 	printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000))
 }
 
@@ -228,9 +231,10 @@ in_words() {
 	[ "$SCALE" -eq 1 ] || printf " (%d.%d min of AWS's time)" $((aws / 60000)) $((aws % 60000 / 6000))
 }
 
-# pause MS
+# pause MS: a signal does not wait for its end.
 pause() {
-	sleep "$(bc_seconds "$1")"
+	sleep "$(seconds "$1")" &
+	wait $!
 }
 
 # --- from here to there
