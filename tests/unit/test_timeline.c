@@ -146,11 +146,11 @@ static void an_answer_in_the_middle_of_a_wait_is_no_stretch(void **state)
 	(void)state;
 	load_at(tl, TIMELINE_SCRIPT, 0, "\"kind\":\"volume\",\"name\":\"db\",\"id\":\"vol-1\"");
 	sample(tl, 0, IDLE); /* nobody has begun yet */
-	sample(tl, 0, SERVED);
+	sample(tl, 10, SERVED);
 	sample(tl, 100, FAILS("EIO"));
 	sample(tl, 1500, WAITS(1450)); /* begun before the failure was noted */
 	assert_int_equal(timeline_spans(&tl->volumes[0], TIMELINE_READER, &spans), 2);
-	expect_span(&spans[0], 0, 50, TIMELINE_SERVED);
+	expect_span(&spans[0], 10, 50, TIMELINE_SERVED);
 	expect_span(&spans[1], 50, 1500, TIMELINE_WAITS);
 	free(spans);
 	timeline_free(tl);
