@@ -7,7 +7,7 @@ is '--help ends with 0' $? 0
 like '--help names the exit codes' "$help" '0 done, 1 failed, 2 wrong usage, 3 KMS refused, 4 data damaged'
 like '--version names the program and a version' "$("$KMSVOL" --version)" '^kmsvol [0-9]+\.[0-9]+\.[0-9]+$'
 
-for command in create mount start pause-io inject status unmount umount export import check bench resize rotate restore diff; do
+for command in create mount start pause-io inject status unmount umount export import check resize rotate restore diff; do
 	[ "$command" = umount ] || like "--help lists $command" "$help" "^  $command  "
 	text=$("$KMSVOL" "$command" --help 2>stderr)
 	is "$command --help ends with 0" $? 0
@@ -18,6 +18,8 @@ for command in create mount start pause-io inject status unmount umount export i
 	refused 2 "too few arguments, wanted are '[A-Z0-9 ]+'; see 'kmsvol [a-z-]+ --help'" "$KMSVOL" "$command"
 	refused 2 "one argument too many: '[bc]'; see 'kmsvol [a-z-]+ --help'" "$KMSVOL" "$command" a b c
 done
+like 'bench --help shows the usage' "$("$KMSVOL" bench --help)" '^usage: kmsvol bench ' # it may go without an argument
+refused 2 "^kmsvol: bench: unknown option '--bogus'; see 'kmsvol bench" "$KMSVOL" bench --bogus
 
 for command in create list delete; do
 	like "snapshot --help lists $command" "$("$KMSVOL" snapshot --help)" "^  $command  "
