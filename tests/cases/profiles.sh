@@ -127,7 +127,7 @@ refused 3 DisabledException "$KMSVOL" mount V D
 enable
 mount_volume V D --profile dynamodb --time-scale 3000 --terminal-after 2s
 is 'in time: a mount serves it' "$(status_of state)" available
-is 'and tells that the key is back' "$(jq -r .rds_event V/events.jsonl | tail -n 1)" RDS-EVENT-0420
+is 'and tells that the key is back' "$(jq -r '.rds_event // empty' V/events.jsonl | tail -n 1)" RDS-EVENT-0420
 disable
 ok 'unreachable once more' wait_for 20 state_is V $INACCESSIBLE-recoverable
 kill -KILL "$(status_of pid)"
@@ -136,6 +136,24 @@ enable
 ok 'the time goes on while no daemon runs' wait_for 10 sh -c \
 	"'$KMSVOL' status V --json | jq -e '.state == \"$INACCESSIBLE\"'"
 refused 3 "state $INACCESSIBLE" "$KMSVOL" mount V D
+
+# --- a daemon that dies in a state before that: a mount asks KMS, whatever the state was
+rm -f V/outage.json
+for row in 'warned aurora 60' 'read-only read-only 600'; do
+	read -r state profile scale <<<"$row"
+	mount_volume V D --profile "$profile" --time-scale "$scale"
+	disable
+	ok "$state: reached" wait_for 20 state_is V "$state"
+	kill -KILL "$(status_of pid)"
+	release D
+	is "$state: nothing is kept of it" "$(status_of state) $(test -e V/outage.json && echo kept)" 'unmounted '
+	refused 3 DisabledException "$KMSVOL" mount V D --profile "$profile"
+	enable
+	mount_volume V D --profile "$profile" --time-scale "$scale"
+	is "$state: with the key it is available" "$(status_of state)" available
+	is "$state: and has what was written" "$(head -c 5 D/disk)" hello
+	ok "$state: unmount" "$KMSVOL" unmount D
+done
 
 # --- wrong usage
 refused 2 "mount: --profile: 'rds' is none of default, ebs, aurora, dynamodb, read-only, strict" "$KMSVOL" mount V D --profile rds
