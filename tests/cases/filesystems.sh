@@ -77,9 +77,14 @@ try() {
 	ok "$fs: the refusal changed nothing" check "${@:3}"
 }
 
-try ext4 256M e2fsck -fn RAW/disk
-try xfs 512M xfs_repair -n -f RAW/disk
-try btrfs 256M btrfs check RAW/disk
+# FILE_SYSTEMS says which.
+for one in ${FILE_SYSTEMS:-ext4 xfs btrfs}; do
+	case $one in
+	ext4) try ext4 256M e2fsck -fn RAW/disk ;;
+	xfs) try xfs 512M xfs_repair -n -f RAW/disk ;;
+	btrfs) try btrfs 256M btrfs check RAW/disk ;;
+	esac
+done
 
 # --- only a blank volume is made into a file system
 rm -rf V

@@ -19,12 +19,14 @@ if [ "$(id -u)" -eq 0 ]; then
 	# Both may be where only root gets at.
 	install -d -m 755 tree/tests tree/build/tests
 	cp -r "$CASE_ROOT/tests/lib" "$CASE_ROOT/tests/cases" tree/tests/
-	cp "$KMSVOL" "$KMSD" tree/build/
+	cp "$BUILD/kmsvol" "$KMSD" tree/build/
 	cp "$BUILD"/tests/diskdiff tree/build/tests/ 2>/dev/null
 	chmod -R a+rX tree
 	# With udev everybody may open /dev/fuse; where there is none, here one that everybody may.
 	mkdir dev
-	unshare -m --propagation private sh -c '
+	as_nobody=(unshare)
+	[ "${TRANSPORT:-}" != io-uring ] || as_nobody=(env URING_ON=exec unshare) switched=with_uring
+	${switched:-} "${as_nobody[@]}" -m --propagation private sh -c '
 		[ "$(stat -c %a /dev/fuse)" = 666 ] || {
 			mount -t tmpfs tmpfs dev && mknod -m 666 dev/fuse c 10 229 && mount --bind dev/fuse /dev/fuse
 		}

@@ -217,6 +217,48 @@ done_testing() {
 	exit $((case_failed > 0))
 }
 
+# --- FUSE over io_uring
+
+# A case with TRANSPORT=io-uring has all its mounts over it, and is skipped where that cannot be. The switch
+# is on only while a mount looks at it, and whoever changes it holds the lock. URING_ON: the caller did so.
+URING_SWITCH=/sys/module/fuse/parameters/enable_uring
+URING_LOCK=/run/lock/kmsvol-enable-uring
+
+# with_uring CMD...: with the switch on while CMD runs.
+with_uring() {
+	local before code lock
+	exec {lock}>"$URING_LOCK" && flock "$lock" || return
+	before=$(cat "$URING_SWITCH")
+	echo Y >"$URING_SWITCH"
+	"$@" {lock}>&-
+	code=$?
+	echo "$before" >"$URING_SWITCH"
+	exec {lock}>&-
+	return "$code"
+}
+
+use_uring() {
+	# Signals that end the case come only once the switch is as it was.
+	mkdir "$DIR/.bin"
+	{
+		echo '#!/bin/bash'
+		printf 'KMSVOL=%q URING_SWITCH=%q URING_LOCK=%q\n' "$KMSVOL" "$URING_SWITCH" "$URING_LOCK"
+		declare -f with_uring
+		echo '[[ ${1:-} == mount && " $* " != *" --foreground "* ]] || exec "$KMSVOL" "$@"'
+		echo 'trap "" INT TERM HUP'
+		echo "${URING_ON:-with_uring}" '"$KMSVOL" "$@" --transport io-uring'
+	} >"$DIR/.bin/kmsvol"
+	chmod 755 "$DIR/.bin/kmsvol"
+	KMSVOL=$DIR/.bin/kmsvol
+}
+
+if [ "${TRANSPORT:-}" = io-uring ]; then
+	[ -e "$URING_SWITCH" ] || skip_all 'the kernel has no FUSE over io_uring'
+	[ -n "${URING_ON:-}" ] || [ -w "$URING_SWITCH" ] || skip_all 'switching FUSE over io_uring on needs root'
+	note 'transport: io_uring'
+	use_uring
+fi
+
 # --- waiting for events
 
 # wait_for SECONDS CMD...: until CMD ends with 0; fails after the time.
