@@ -51,7 +51,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
-.PHONY: all help setup build demo check check-run crash-soak crash-soak-run outage-soak outage-soak-run bench bench-kmsd profile scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
+.PHONY: all help setup setup-passthrough build demo check check-run crash-soak crash-soak-run outage-soak outage-soak-run bench bench-kmsd profile scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
 all: build
 
 help:
@@ -65,6 +65,7 @@ help:
 	@echo "make bench-kmsd set up, build, print how fast kmsd answers, empty and with a million grants"
 	@echo "make scenarios set up, build, run every scenario, with reports in $(B)/scenarios (T=NAME: only some)"
 	@echo "make setup     install the Debian packages that build and tests need"
+	@echo "make setup-passthrough  build libfuse's passthrough examples with io_uring, to compare with"
 	@echo "make build     build kmsvol and kmsd into $(B)/"
 	@echo "make bench-store  space, cleaning, memory, mount after a kill: the store's numbers against their limits"
 	@echo "make install   install them below PREFIX=$(PREFIX)"
@@ -81,6 +82,10 @@ demo check crash-soak outage-soak bench bench-kmsd profile scenarios:
 
 setup:
 	$(Q)tests/lib/setup
+
+# What to compare with where nothing is encrypted; needed by nothing else.
+setup-passthrough:
+	$(Q)tests/lib/setup-passthrough
 
 # libFuzzer is clang's; a directory of its own, as with other sanitizers.
 fuzz:
