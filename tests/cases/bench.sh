@@ -56,6 +56,7 @@ is 'a mount that dies ends it' $? 1
 like 'and it says so' "$(cat bench.stderr)" 'kmsvol: bench: .*(is not mounted|not connected|fio)'
 ok 'nothing is left' wait_for 10 all_gone
 
+refused 2 "bench: one argument too many: 'a'" "$KMSVOL" bench a
 refused 2 "bench: --layer: 'moon'" "$KMSVOL" bench --layer moon
 refused 2 'bench: --size' "$KMSVOL" bench --size 1M
 refused 1 "bench: --dir: '/no/where'" "$KMSVOL" bench --dir /no/where
