@@ -29,7 +29,8 @@
 #define END_TIMEOUT_MS	 5000	/* from the unlocking to the end of the process */
 #define WRITE_TIMEOUT_MS 120000 /* from the unmount to the unlocking */
 #define LOOP_TIMEOUT_MS	 10000
-#define BUSY_TRIES	 50 /* of BUSY_PAUSE_MS: what was just closed may be on its way out */
+#define LOOPS_LOOKED_AT	 256 /* loop devices */
+#define BUSY_TRIES	 50  /* of BUSY_PAUSE_MS: what was just closed may be on its way out */
 #define BUSY_PAUSE_MS	 20
 
 /* The link /proc/PID/NAME leads to @dir or below. Only names are compared: a stat() could hang. */
@@ -340,7 +341,15 @@ static int detach_fs(const struct place *place, bool dead, struct err *err)
 		disk = NULL;
 		return err_set(err, ENOMEM, "'%s': out of memory", place->fuse_dir);
 	}
-	return loop_wait_gone(place->loop, disk, LOOP_TIMEOUT_MS, err);
+	r = loop_wait_gone(place->loop, disk, LOOP_TIMEOUT_MS, err);
+	/* After an outage an earlier one may still go, of the file system that was shut down. */
+	for (int i = 0; r == 0 && i < LOOPS_LOOKED_AT; i++) {
+		char device[32];
+
+		(void)snprintf(device, sizeof(device), "/dev/loop%d", i);
+		r = loop_wait_gone(device, disk, LOOP_TIMEOUT_MS, err);
+	}
+	return r;
 }
 
 int detach_all(const struct place *place, bool lazy, struct err *err)

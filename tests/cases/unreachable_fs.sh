@@ -33,7 +33,11 @@ key_patterns() {
 
 derive() {
 	openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:"$1" -kdfopt info:"$2" HKDF |
-		tr -d ':\n' | sed 's/../\\x&/g'
+		tr -d ':\n' | sed 's/../&\n/g' | awk '
+			# grep looks line by line: the first 10 bytes in a row without a line feed
+			tolower($0) == "0a" { n = 0; p = ""; next }
+			NF && n < 10 { p = p "\\x" $0; n++ }
+			END { print n == 10 ? p : "none" }'
 }
 
 # How often the pattern stands in the daemon's memory, also in what is kept out of core files.
