@@ -245,7 +245,7 @@ need_all() {
 	for word in aws jq setsid flock; do
 		command -v "$word" >/dev/null || die "the command '$word' is missing here"
 	done
-	[ -c /dev/fuse ] && [ -r /dev/fuse ] || die 'there is no /dev/fuse here'
+	[ -r /dev/fuse ] && [ -w /dev/fuse ] || die "/dev/fuse is missing, or not for this user"
 	for word in $KMSVOL_SCENARIO_NEEDS; do
 		case $word in
 		root) [ "$(id -u)" -eq 0 ] || die 'it mounts a file system on a volume, so it needs root' ;;
