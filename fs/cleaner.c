@@ -1,15 +1,15 @@
 /*
  * The cleaner's thread: when it looks, what it does then.
  *
- *   state  | entered                        | it works
- *   busy   | a user wrote or discarded      | as PACE_LOAD
- *   idle   | nobody did for IDLE_MS         | as PACE_IDLE, until there is nothing to gain; then it sleeps
- *   low    | the backing filesystem is low  | as PACE_LOW
- *   hungry | a writer waits for room        | as PACE_HUNGRY
+ *   state  | entered                          | it works
+ *   busy   | a user wrote or discarded        | as PACE_LOAD
+ *   idle   | nobody did for CLEANER_IDLE_MS | as PACE_IDLE, until there is nothing to gain; then it sleeps
+ *   low    | the backing filesystem is low    | as PACE_LOW
+ *   hungry | a writer waits for room          | as PACE_HUNGRY
  *
  * Each step measures anew, so it needs to know nothing of what others did meanwhile.
  */
-#include "cleaner.h"
+#include "cleaner_internal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,55 +30,13 @@
 #include "segment.h"
 #include "store_internal.h"
 
-#define IDLE_MS	    1000u	   /* without a write: the users rest */
-#define PINNED_MS   10000u	   /* how often to look whether a snapshot has gone */
-#define PATIENCE_MS 20000u	   /* that a writer waits for room */
-#define LOOK_BYTES  (16u << 20)	   /* written since the last look */
-#define LIVE_MAX    (128ULL << 20) /* moved in one step, unless a segment is larger */
-#define CHECKPOINTS 2		   /* that neither root names a segment which died before */
-#define BREATH	    2 /* under load it rests so many times as long as a move for the new key took */
-#define ROOM_SPARED 8 /* this part of what is free is left for the pages of these */
+#define PINNED_MS   10000u	/* how often to look whether a snapshot has gone */
+#define PATIENCE_MS 20000u	/* that a writer waits for room */
+#define LOOK_BYTES  (16u << 20) /* written since the last look */
+#define CHECKPOINTS 2		/* that neither root names a segment which died before */
+#define ROOM_SPARED 8		/* this part of what is free is left for the pages of these */
 
-struct cleaner {
-	struct store *store;	     /* fixed at new */
-	struct cleaner_mover *mover; /* guarded by step_lock */
-	pthread_mutex_t step_lock;   /* one step at a time */
-	pthread_t thread;
-	bool thread_runs;
-	atomic_bool ending;
-	uint64_t seen_appended, seen_ms; /* what that was when it last changed; the thread's own */
-	atomic_bool stirred;		 /* a user changed something since the thread looked */
-	atomic_uint_least64_t appended;	 /* by users */
-	atomic_uint delay_us;
-	atomic_uint_least64_t moved, cleaned;
-	atomic_bool cleaning;
-	atomic_bool no_room;  /* to write anew what is under the previous data key */
-	atomic_bool pinned;   /* something is, so that looking whether it still is makes sense */
-	pthread_mutex_t lock; /* guards the rest */
-	pthread_cond_t work;  /* for the thread */
-	pthread_cond_t room;  /* for hungry writers */
-	bool kicked;
-	bool idle;
-	bool settled;	   /* idle, and nothing is to be gained */
-	bool hungry;	   /* writers wait */
-	bool hurry;	   /* none may */
-	bool over;	   /* none may any more: the store is about to be closed */
-	uint64_t freed;	   /* how often room was made */
-	uint64_t hopeless; /* how often there was none to be made */
-};
-
-/* What a step sees. */
-struct view {
-	enum pace_mode mode;
-	struct segment_info *info;
-	size_t count;
-	struct pace_log log;
-	struct pace_space space;
-	uint64_t head_off;
-	uint64_t free_bytes, all_bytes; /* of the backing filesystem */
-};
-
-static int look(struct cleaner *c, struct view *v)
+static int look(struct cleaner *c, struct cleaner_view *v)
 {
 	struct store *s = c->store;
 	int r = segment_table_survey(s->table, &v->info, &v->count);
@@ -94,15 +52,14 @@ static int look(struct cleaner *c, struct view *v)
 	return 0;
 }
 
-static bool is_low(const struct cleaner *c, const struct view *v)
+static bool is_low(const struct cleaner *c, const struct cleaner_view *v)
 {
 	uint64_t reserve = log_reserve_bytes(c->store->log, v->all_bytes);
 
 	return v->free_bytes < 2 * reserve;
 }
 
-/* Checkpoints, so that the segments that wait may go. True: some are gone. */
-static bool retire(struct cleaner *c)
+bool cleaner_retire(struct cleaner *c)
 {
 	struct store *s = c->store;
 	uint64_t off, before;
@@ -118,7 +75,7 @@ static bool retire(struct cleaner *c)
 }
 
 /* Give back what costs nothing. True: there was something. */
-static bool give_back(struct cleaner *c, const struct view *v)
+static bool give_back(struct cleaner *c, const struct cleaner_view *v)
 {
 	bool any = false;
 
@@ -130,7 +87,7 @@ static bool give_back(struct cleaner *c, const struct view *v)
 	return any;
 }
 
-static uint64_t live_of_head(const struct view *v)
+static uint64_t live_of_head(const struct cleaner_view *v)
 {
 	for (size_t i = 0; i < v->count; i++)
 		if (v->info[i].id == v->log.head)
@@ -138,8 +95,7 @@ static uint64_t live_of_head(const struct view *v)
 	return 0;
 }
 
-/* Move what is live in these segments. 1: done. */
-static int move(struct cleaner *c, const uint32_t *ids, size_t n, struct err *err)
+int cleaner_move_all(struct cleaner *c, const uint32_t *ids, size_t n, struct err *err)
 {
 	uint64_t bytes = 0;
 	int r;
@@ -154,75 +110,22 @@ static int move(struct cleaner *c, const uint32_t *ids, size_t n, struct err *er
 }
 
 /* Clean what is to be cleaned now. 1: some segments were; 0: there is nothing to clean. */
-static int clean(struct cleaner *c, const struct view *v, struct err *err)
+static int clean(struct cleaner *c, const struct cleaner_view *v, struct err *err)
 {
 	uint32_t ids[PACE_PICK_MAX];
 	uint64_t most = v->free_bytes - v->free_bytes / ROOM_SPARED;
-	uint64_t usual = v->log.segment_size > LIVE_MAX ? v->log.segment_size : LIVE_MAX;
+	uint64_t usual =
+		v->log.segment_size > CLEANER_LIVE_MAX ? v->log.segment_size : CLEANER_LIVE_MAX;
 	size_t n;
 
 	if (most > usual)
 		most = usual;
 	n = pace_pick(v->info, v->count, &v->space, &v->log, v->mode, most, ids);
-	return n == 0 ? 0 : move(c, ids, n, err);
-}
-
-/* Let the users have the machine for @ms, unless there is something else to do. */
-static void breathe(struct cleaner *c, uint64_t ms)
-{
-	struct timespec until = clock_timespec(clock_monotonic_ms() + ms);
-	int r = 0;
-
-	pthread_mutex_lock(&c->lock);
-	while (r == 0 && !atomic_load(&c->ending) && !c->hungry)
-		r = pthread_cond_timedwait(&c->work, &c->lock, &until);
-	pthread_mutex_unlock(&c->lock);
-}
-
-/* Has nobody changed anything for a while? */
-static bool users_rest(struct cleaner *c, uint64_t now_ms)
-{
-	uint64_t appended = atomic_load(&c->appended);
-
-	if (appended != c->seen_appended) {
-		c->seen_appended = appended;
-		c->seen_ms = now_ms;
-	}
-	return now_ms - c->seen_ms >= IDLE_MS;
-}
-
-/*
- * Write some of what is under the previous data key anew, and let its segments go when that was all. It
- * needs room, most of all where snapshots keep the segments; the reserve is not for it. 1: done.
- */
-static int renew(struct cleaner *c, const struct view *v, struct err *err)
-{
-	uint64_t keep = 2 * log_reserve_bytes(c->store->log, v->all_bytes) + v->log.segment_size;
-	uint64_t began = clock_monotonic_ms();
-	bool load = v->mode == PACE_LOAD && !users_rest(c, began);
-	uint32_t ids[PACE_PICK_MAX];
-	size_t n;
-	int r;
-
-	if (!v->space.previous_segments)
-		return 0;
-	c->pinned = true; /* look again: room may come, and what holds the files may go */
-	if (!v->space.previous_movable)
-		return v->space.previous == 0 && retire(c);
-	if (v->mode == PACE_HUNGRY)
-		return 0;
-	atomic_store(&c->no_room, v->free_bytes < keep);
-	if (atomic_load(&c->no_room))
-		return 0;
-	n = pace_pick_previous(v->info, v->count, &v->log, load ? 1 : LIVE_MAX, ids);
-	r = n ? move(c, ids, n, err) : 0;
-	if (r > 0 && load)
-		breathe(c, BREATH * (clock_monotonic_ms() - began));
-	return r;
+	return n == 0 ? 0 : cleaner_move_all(c, ids, n, err);
 }
 
 /* Seal the head when what is in it is mostly dead. 1: done. */
-static int roll(struct cleaner *c, const struct view *v, struct err *err)
+static int roll(struct cleaner *c, const struct cleaner_view *v, struct err *err)
 {
 	int r;
 
@@ -235,7 +138,7 @@ static int roll(struct cleaner *c, const struct view *v, struct err *err)
 /* One step; true: room was made or the next step may make some. */
 static bool step(struct cleaner *c, enum pace_mode mode)
 {
-	struct view v = {.mode = mode};
+	struct cleaner_view v = {.mode = mode};
 	struct err err; /* seen by who writes next, or passing */
 	bool more = false;
 
@@ -247,13 +150,13 @@ static bool step(struct cleaner *c, enum pace_mode mode)
 	segment_recycle_at_most(c->store->table, v.mode == PACE_LOAD ? SEGMENT_KEPT_MAX : 0);
 	atomic_store(&c->delay_us, pace_delay_us(&v.space, &v.log));
 	if (pace_wants_checkpoint(&v.space, &v.log, blockmap_dirty(c->store->map), v.mode))
-		more = retire(c);
+		more = cleaner_retire(c);
 	if (!more && v.mode != PACE_LOAD)
 		more = give_back(c, &v);
 	if (!more)
-		more = clean(c, &v, &err) > 0 && (v.mode != PACE_HUNGRY || retire(c));
+		more = clean(c, &v, &err) > 0 && (v.mode != PACE_HUNGRY || cleaner_retire(c));
 	if (!more)
-		more = renew(c, &v, &err) > 0;
+		more = cleaner_renew(c, &v, &err) > 0;
 	if (!more && v.mode != PACE_LOAD && v.space.total > pace_limit(&v.space, &v.log, v.mode))
 		more = roll(c, &v, &err) > 0;
 	free(v.info);
@@ -283,7 +186,7 @@ static void rest_locked(struct cleaner *c, enum pace_mode mode)
 		sleep_locked(c, c->pinned ? PINNED_MS : 0); /* a snapshot may go without a word */
 	} else {
 		atomic_store(&c->stirred, false);
-		sleep_locked(c, IDLE_MS);
+		sleep_locked(c, CLEANER_IDLE_MS);
 	}
 	c->settled = false;
 	c->idle = !atomic_load(&c->stirred) && !c->kicked;
@@ -456,7 +359,7 @@ void cleaner_slow_writer(struct cleaner *cleaner)
 int cleaner_clean_all(struct cleaner *cleaner, struct err *err)
 {
 	struct cleaner *c = cleaner;
-	struct view v = {.mode = PACE_ALL};
+	struct cleaner_view v = {.mode = PACE_ALL};
 	uint32_t until = 0;
 	int r = 1;
 
@@ -475,7 +378,7 @@ int cleaner_clean_all(struct cleaner *cleaner, struct err *err)
 		if (r >= 0)
 			r = clean(c, &v, err);
 		if (r == 0 && v.space.previous_movable) {
-			r = renew(c, &v, err);
+			r = cleaner_renew(c, &v, err);
 			if (r == 0)
 				r = err_set(err, ENOSPC,
 					    "no room to write anew what is under the previous "
