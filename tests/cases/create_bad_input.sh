@@ -27,7 +27,9 @@ wrong 2 "^kmsvol: volume 'V': block size '4294971392' is not" \
 	--size 1G --block-size 4294971392 --key-id alias/demo
 wrong 2 "^kmsvol: create: --cipher: 'rot13' is none of aes-256-gcm, aes-256-xts" \
 	--size 1G --cipher rot13 --key-id alias/demo
-wrong 2 "^kmsvol: create: --cipher: 'none' is none of" --size 1G --cipher none --key-id alias/demo
+wrong 2 "^kmsvol: create: --cipher: 'rot13' is none of" --size 1G --cipher rot13 --key-id alias/demo
+wrong 2 "^kmsvol: create: --cipher none, .* and --insecure-no-encryption want each other" --size 1G --cipher none --key-id alias/demo
+wrong 2 "^kmsvol: create: --cipher none, .* and --insecure-no-encryption want each other" --size 1G --insecure-no-encryption --key-id alias/demo
 wrong 2 "^kmsvol: create: --encryption-context: 'app' is not NAME=VALUE" \
 	--size 1G --key-id alias/demo --encryption-context app
 wrong 2 "^kmsvol: create: --encryption-context: '=db' is not NAME=VALUE" \
