@@ -1,5 +1,5 @@
 #!/bin/bash
-# resize and rotate --rewrap: a volume grows, not mounted and mounted, under load, with ext4 and xfs on it; its
+# resize and rotate --rewrap: a volume grows, not mounted and mounted, under load, with file systems on it; its
 # data key is wrapped anew under the KMS key's newest material.
 . "$(dirname "$0")/../lib/case.sh"
 need aws jq
@@ -123,7 +123,7 @@ aws kms enable-key --key-id "$KEY_ARN"
 
 # --- file systems
 if [ "$(id -u)" -eq 0 ] && [ -e /dev/loop-control ]; then
-	for fs in ext4 xfs; do
+	for fs in ext4 xfs btrfs; do
 		command -v "mkfs.$fs" >/dev/null || continue
 		if [ $fs = ext4 ] && ! ((0x$(awk '/CapEff/ { print $2 }' /proc/self/status) >> 24 & 1)); then
 			note 'ext4 is left out: growing it needs CAP_SYS_RESOURCE, which this process has not'
