@@ -23,10 +23,10 @@ bool blockcrypt_xts_is_here(void)
 	unsigned a, b, c, d;
 
 	/* What compilers ask the processor says, too, whether the system keeps the registers. */
-	return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx512f") &&
-	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-	       __builtin_cpu_supports("avx512vl") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-	       (c & bit_VAES) && (c & bit_VPCLMULQDQ);
+	return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul") &&
+	       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+	       __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_VAES) && (c & bit_VPCLMULQDQ);
 }
 
 TARGET static inline __m128i encrypt_tweak(const struct blockcrypt_xts_keys *keys,

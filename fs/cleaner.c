@@ -142,6 +142,7 @@ static bool step(struct cleaner *c, enum pace_mode mode)
 	struct err err; /* seen by who writes next, or passing */
 	bool more = false;
 
+	c->again_ms = 0;
 	if (log_stopped(c->store->log) || look(c, &v) < 0)
 		return false;
 	if (v.mode != PACE_HUNGRY && is_low(c, &v))
@@ -153,10 +154,10 @@ static bool step(struct cleaner *c, enum pace_mode mode)
 		more = cleaner_retire(c);
 	if (!more && v.mode != PACE_LOAD)
 		more = give_back(c, &v);
+	if (!more) /* first, since there may always be something to clean; it takes but its part */
+		more = cleaner_renew(c, &v, &err) > 0;
 	if (!more)
 		more = clean(c, &v, &err) > 0 && (v.mode != PACE_HUNGRY || cleaner_retire(c));
-	if (!more)
-		more = cleaner_renew(c, &v, &err) > 0;
 	if (!more && v.mode != PACE_LOAD && v.space.total > pace_limit(&v.space, &v.log, v.mode))
 		more = roll(c, &v, &err) > 0;
 	free(v.info);
@@ -166,13 +167,11 @@ static bool step(struct cleaner *c, enum pace_mode mode)
 /* The thread. */
 
 /* Sleep for @ms (0: for ever), or until there is something to do. */
-static void sleep_locked(struct cleaner *c, unsigned ms)
+static void sleep_locked(struct cleaner *c, uint64_t ms)
 {
-	struct timespec until;
+	struct timespec until = clock_timespec(clock_monotonic_ms() + ms);
 	int r = 0;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-	until.tv_sec += ms / 1000;
 	while (r == 0 && !atomic_load(&c->ending) && !c->kicked && !c->hungry)
 		r = ms ? pthread_cond_timedwait(&c->work, &c->lock, &until)
 		       : pthread_cond_wait(&c->work, &c->lock);
@@ -181,6 +180,11 @@ static void sleep_locked(struct cleaner *c, unsigned ms)
 /* After a step that had nothing to do: until there may be something. */
 static void rest_locked(struct cleaner *c, enum pace_mode mode)
 {
+	if (c->again_ms) { /* too short to tell whether the users rest */
+		sleep_locked(c, c->again_ms);
+		c->kicked = false;
+		return;
+	}
 	c->settled = mode == PACE_IDLE && !atomic_load(&c->stirred);
 	if (c->settled) {
 		sleep_locked(c, c->pinned ? PINNED_MS : 0); /* a snapshot may go without a word */

@@ -27,8 +27,11 @@ struct cleaner {
 	bool thread_runs;
 	atomic_bool ending;
 	uint64_t seen_appended, seen_ms; /* what that was when it last changed; the thread's own */
-	atomic_bool stirred;		 /* a user changed something since the thread looked */
-	atomic_uint_least64_t appended;	 /* by users */
+	uint64_t renew_from_ms;		 /* not before, while users write; the thread's own */
+	uint64_t
+		again_ms; /* after a step: when there is more to do; 0: not known; the thread's own */
+	atomic_bool stirred;		/* a user changed something since the thread looked */
+	atomic_uint_least64_t appended; /* by users */
 	atomic_uint delay_us;
 	atomic_uint_least64_t moved, cleaned;
 	atomic_bool cleaning;

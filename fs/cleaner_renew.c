@@ -5,19 +5,8 @@
 #include "log.h"
 #include "store_internal.h"
 
-#define BREATH 2 /* under load it rests so many times as long as a move for the new key took */
-
-/* Let the users have the machine for @ms, unless there is something else to do. */
-static void breathe(struct cleaner *c, uint64_t ms)
-{
-	struct timespec until = clock_timespec(clock_monotonic_ms() + ms);
-	int r = 0;
-
-	pthread_mutex_lock(&c->lock);
-	while (r == 0 && !atomic_load(&c->ending) && !c->hungry)
-		r = pthread_cond_timedwait(&c->work, &c->lock, &until);
-	pthread_mutex_unlock(&c->lock);
-}
+#define BREATH                                                                                     \
+	2 /* under load so many times as long as a move for the new key took are for all else */
 
 /* Has nobody changed anything for a while? */
 static bool users_rest(struct cleaner *c, uint64_t now_ms)
@@ -34,7 +23,7 @@ static bool users_rest(struct cleaner *c, uint64_t now_ms)
 int cleaner_renew(struct cleaner *c, const struct cleaner_view *v, struct err *err)
 {
 	uint64_t keep = 2 * log_reserve_bytes(c->store->log, v->all_bytes) + v->log.segment_size;
-	uint64_t began = clock_monotonic_ms();
+	uint64_t began = clock_monotonic_ms(), ended;
 	bool load = v->mode == PACE_LOAD && !users_rest(c, began);
 	uint32_t ids[PACE_PICK_MAX];
 	size_t n;
@@ -50,9 +39,13 @@ int cleaner_renew(struct cleaner *c, const struct cleaner_view *v, struct err *e
 	atomic_store(&c->no_room, v->free_bytes < keep);
 	if (atomic_load(&c->no_room))
 		return 0;
+	if (load && began < c->renew_from_ms) {
+		c->again_ms = c->renew_from_ms - began;
+		return 0;
+	}
 	n = pace_pick_previous(v->info, v->count, &v->log, load ? 1 : CLEANER_LIVE_MAX, ids);
 	r = n ? cleaner_move_all(c, ids, n, err) : 0;
-	if (r > 0 && load)
-		breathe(c, BREATH * (clock_monotonic_ms() - began));
+	ended = clock_monotonic_ms();
+	c->renew_from_ms = ended + BREATH * (ended - began);
 	return r;
 }

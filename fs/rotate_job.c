@@ -144,14 +144,26 @@ static int look(struct store *store, void *arg)
 	return 0;
 }
 
+/* False: we are to end. */
+static bool pause_a_moment(struct rotate_job *job)
+{
+	struct timespec until = clock_timespec(clock_monotonic_ms() + LOOK_MS);
+	bool ending;
+
+	pthread_mutex_lock(&job->lock);
+	if (!job->ending)
+		(void)pthread_cond_timedwait(&job->wake, &job->lock, &until);
+	ending = job->ending;
+	pthread_mutex_unlock(&job->lock);
+	return !ending;
+}
+
 /* Until the store has nothing under the previous data key. -EINTR: we are to end. */
 static int renew(struct rotate_job *job, struct err *err)
 {
 	struct store_stats st;
-	bool ending = false;
 
-	while (!ending) {
-		struct timespec until = clock_timespec(clock_monotonic_ms() + LOOK_MS);
+	do {
 		int r = watch_with_store(job->setup.watch, look, &st);
 
 		if (r == 0 && st.previous_segments == 0)
@@ -169,25 +181,24 @@ static int renew(struct rotate_job *job, struct err *err)
 			if (job->now.total < st.previous_bytes)
 				job->now.total = st.previous_bytes;
 		}
-		if (!job->ending)
-			(void)pthread_cond_timedwait(&job->wake, &job->lock, &until);
-		ending = job->ending;
 		pthread_mutex_unlock(&job->lock);
-	}
+	} while (pause_a_moment(job));
 	return -EINTR;
 }
 
-/* The last step, also when the key is away for a while. */
+/* The last step: done when the volume is available and KMS answers, however long that takes. */
 static int finish(struct rotate_job *job, struct err *err)
 {
-	int r = -EAGAIN;
+	int r;
 
-	while (r == -EAGAIN) {
+	do {
 		r = renew(job, err);
 		if (r == 0)
 			r = watch_do(job->setup.watch, end, job, err);
-	}
-	return r;
+		if (r != -EAGAIN && r != -ETIMEDOUT && r != -EKEYREJECTED && r != -ENOKEY)
+			return r;
+	} while (pause_a_moment(job));
+	return -EINTR;
 }
 
 static void tell(struct rotate_job *job, const char *result, const struct err *why)
@@ -239,11 +250,13 @@ int rotate_job_start(struct rotate_job *job, struct err *err)
 	if (job->setup.read_only)
 		return err_set(err, EROFS, "it is mounted for reading only");
 	end_thread(job);
+	pthread_mutex_lock(&job->lock);
 	job->now = (struct progress){.state = BEGINNING};
 	job->running = true;
+	pthread_mutex_unlock(&job->lock);
 	r = pthread_create(&job->thread, NULL, job_main, job);
 	if (r) {
-		job->running = false;
+		job->running = false; /* there is no other thread */
 		return err_set(err, r, "cannot start a thread: %s", strerror(r));
 	}
 	job->started = true;

@@ -127,6 +127,29 @@ static void it_is_done_in_the_background(void **state)
 	free_keys(&k);
 }
 
+/* Nor do users have to rest, though there is always something to clean. */
+static void it_is_done_while_users_write(void **state)
+{
+	struct fixture *f = *state;
+	struct keys k = make_keys(f);
+	uint64_t seed = 9;
+	struct err err;
+
+	make_half_dead(f, 9);
+	go_on_under(f, k.both);
+	/* The second half alone: the first has to be moved. */
+	for (unsigned i = 0; i < 40000 && stats_of(f).previous_segments; i++) {
+		uint64_t block = history_random(&seed) % (SIZE / BS / 2);
+
+		must(history_write(f->history, f->store, SIZE / 2 + block * BS, BS, &err), &err);
+	}
+	assert_int_equal(stats_of(f).previous_segments, 0);
+	close_store(f);
+	must(open_with(f, k.new, false, &err), &err);
+	check_all(f, "renewed under load");
+	free_keys(&k);
+}
+
 static void nothing_opens_by_the_new_key_before_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -357,6 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(all_is_renewed_while_it_is_used),
 		TEST(it_is_done_in_the_background),
+		TEST(it_is_done_while_users_write),
 		TEST(nothing_opens_by_the_new_key_before_the_end),
 		TEST(what_the_old_key_wrote_later_is_renewed_too),
 		cmocka_unit_test(power_may_go_at_every_operation),
