@@ -51,7 +51,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TESTTOOLS := $(patsubst tests/tools/%.c,$(B)/tests/%,$(TESTTOOL_SRC))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
-.PHONY: all help setup setup-passthrough build demo check check-run crash-soak crash-soak-run outage-soak outage-soak-run bench bench-kmsd profile scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
+.PHONY: all help setup setup-passthrough build demo check check-run crash-soak crash-soak-run outage-soak outage-soak-run bench bench-kmsd bench-store profile scenarios scenarios-run install uninstall clean format unit testtools fuzz fuzz-run fuzzers
 all: build
 
 help:
@@ -75,7 +75,7 @@ help:
 	@echo "V=1 shows the commands; SAN=address or SAN=thread builds with sanitizers into a directory of its own"
 
 # What is wanted runs in a second make, so that what set-up installed is seen.
-demo check crash-soak outage-soak bench bench-kmsd profile scenarios:
+demo check crash-soak outage-soak bench bench-kmsd bench-store profile scenarios:
 	$(Q)$(MAKE) setup
 	$(Q)$(MAKE) build
 	$(Q)$(MAKE) $@-run

@@ -221,9 +221,12 @@ static unsigned in_warned(const struct keywatch_config *c, struct keywatch *w,
 	return 0;
 }
 
-static unsigned in_read_only(struct keywatch *w, enum keywatch_event event, uint64_t now)
+static unsigned in_read_only(const struct keywatch_config *c, struct keywatch *w,
+			     enum keywatch_event event, uint64_t now)
 {
-	if (event != KEYWATCH_CHECK_OK)
+	if (event == KEYWATCH_CHECK_REFUSED || event == KEYWATCH_CHECK_TRANSIENT)
+		w->start_wanted = false;
+	if (event != KEYWATCH_CHECK_OK || (c->recover_manually && !w->start_wanted))
 		return 0;
 	enter(w, KEYWATCH_AVAILABLE, now);
 	return KEYWATCH_DO_RESUME | KEYWATCH_EMIT_REGAINED;
@@ -300,7 +303,7 @@ unsigned keywatch_step(const struct keywatch_config *config, struct keywatch *wa
 		actions = in_warned(config, watch, event, now_ms);
 		break;
 	case KEYWATCH_READ_ONLY:
-		actions = in_read_only(watch, event, now_ms);
+		actions = in_read_only(config, watch, event, now_ms);
 		break;
 	case KEYWATCH_INACCESSIBLE_RECOVERABLE:
 		actions = in_recoverable(config, watch, event, now_ms);

@@ -31,7 +31,7 @@ static const struct row rows[] = {
 	{"unmount", cmd_unmount, "undo a mount"},
 	{"umount", cmd_unmount, NULL},
 	{"resize", cmd_resize, "make a volume larger"},
-	{"rotate", cmd_rotate, "have KMS wrap a volume's data key anew"},
+	{"rotate", cmd_rotate, "wrap a volume's data key anew, or give it a new one"},
 	{"check", cmd_check, "verify a volume, and save what is intact"},
 	{"scenario", cmd_scenario, "run an outage of a key from a script, with a report"},
 	{"bench", cmd_bench, "measure what encryption costs on this machine"},

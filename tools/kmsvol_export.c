@@ -115,9 +115,13 @@ static int do_import(struct transfer *t, struct volume *v, const atomic_bool *st
 	struct image *image = &t->image;
 	int r = check_size(image, v, err);
 
+	image->end.stop = stop;
+	if (r == 0 && image_is_empty_stream(image))
+		r = err_set(err, EINVAL,
+			    "volume '%s': the image '%s' is empty; nothing was changed", v->dir,
+			    image->name);
 	if (r < 0)
 		return r;
-	image->end.stop = stop;
 	source = copy_from_fd(&image->end);
 	r = copy(t, "import", image->end.stream ? 0 : image->end.size_bytes, &source, &target, stop,
 		 err);

@@ -264,6 +264,11 @@ int fs_grow(const char *device, const char *dir, const char *type, struct err *e
 	if (code < 0)
 		return code;
 	if (code > 0)
-		return err_set(err, EIO, "'%s': %s failed with exit code %d", dir, argv[0], code);
+		return err_set(err, EIO, "'%s': %s failed with exit code %d%s", dir, argv[0], code,
+			       argv == ext4
+				       ? "; growing ext4 in use needs CAP_SYS_RESOURCE: without "
+					 "it, mount without --fs, and run e2fsck -f and "
+					 "resize2fs on the file disk"
+				       : "");
 	return 0;
 }

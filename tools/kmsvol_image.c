@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include "bytes.h"
 #include "err.h"
 #include "secret.h"
+
+#define LOOK_MS 100 /* between two looks whether we shall end */
 
 /* Set what the kind of file behind the descriptor says. */
 static int look(struct image *image, struct err *err)
@@ -71,6 +74,20 @@ int image_open(const char *name, struct image *ret_image, struct err *err)
 		image.end.size_bytes = IMAGE_UNKNOWN;
 	*ret_image = image;
 	return 0;
+}
+
+bool image_is_empty_stream(const struct image *image)
+{
+	struct pollfd fd = {.fd = image->end.fd, .events = POLLIN};
+	int bytes = 1;
+
+	if (!image->end.stream)
+		return false;
+	/* Until something comes, or the end, as of a command that failed. */
+	while (poll(&fd, 1, LOOK_MS) == 0)
+		if (atomic_load(image->end.stop))
+			return false;
+	return fd.revents && ioctl(image->end.fd, FIONREAD, &bytes) == 0 && bytes == 0;
 }
 
 /* A file of @size holes beside the place where it will be shown. */

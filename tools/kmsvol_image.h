@@ -23,6 +23,9 @@ bool image_is_stream(const char *name);
 /* To read @name. -EISDIR, ... Sentences name it. Give it to image_close(). */
 int image_open(const char *name, struct image *ret_image, struct err *err);
 
+/* Is it a stream without a byte? Waits for its first one, its end, or *end.stop (false). */
+bool image_is_empty_stream(const struct image *image);
+
 /* To write @size_bytes to @name, with a mode that lets nobody else read what was secret. */
 int image_create(const char *name, uint64_t size_bytes, struct image *ret_image, struct err *err);
 

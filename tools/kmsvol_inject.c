@@ -66,7 +66,8 @@ static const char *kind_of(const struct wish *w, struct err *err)
 
 	if (latency + error + throttle != 1) {
 		(void)err_set(err, EINVAL,
-			      "one of --latency, --error, and --iops with --throughput is needed");
+			      "one of --latency, --error, and --iops with --throughput is needed, "
+			      "and only one");
 		return NULL;
 	}
 	if (throttle && w->percent) {

@@ -153,6 +153,8 @@ static int new_key_here(const struct change_volume *v, void *arg, struct err *er
 	}
 	if (r == 0)
 		r = renew_here(v, rotate, keys, err);
+	if (r == -EINTR) /* we end by the signal, so it is said here */
+		fprintf(stderr, CMD_PROGRAM ": volume '%s': %s\n", v->dir, err->msg);
 	return r < 0 ? r : volume_rotate_end(v->dir, v->header, &keys, err);
 }
 
@@ -276,7 +278,8 @@ int cmd_rotate(int argc, char **argv)
 		return code;
 	if (r.rewrap == r.new_data_key) {
 		(void)err_set(&err, EINVAL,
-			      "rotate: either --rewrap or --new-data-key is needed; see '%s rotate "
+			      "rotate: one of --rewrap and --new-data-key is needed, and only one; "
+			      "see '%s rotate "
 			      "--help'",
 			      CMD_PROGRAM);
 		return cmd_wrong(&err);

@@ -79,6 +79,7 @@ ok 'by the image' cmp X FULL
 
 # --- sizes
 truncate -s $((SIZE + 1)) LARGE
+refused 1 "^kmsvol: volume 'V': the image '-' is empty; nothing was changed$" sh -c 'false | "$1" import - V' - "$KMSVOL"
 refused 1 "^kmsvol: volume 'V': the image 'LARGE' has 67108865 bytes, and the volume only 67108864; nothing was changed$" \
 	"$KMSVOL" import LARGE V
 ok 'nothing was changed' cmp <("$KMSVOL" export V -) FULL

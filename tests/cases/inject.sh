@@ -218,7 +218,7 @@ refused 2 'pause-io: --duration is needed, or --stop$' "$KMSVOL" pause-io V
 refused 2 'pause-io: --stop and --duration do not go together$' "$KMSVOL" pause-io V --stop --duration 1m
 refused 2 "pause-io: --duration: 'PT' is no duration as ISO 8601 has it" "$KMSVOL" pause-io V --duration PT
 refused 1 "volume '[^']*/V': the duration is not in 1ms to 12h$" "$KMSVOL" pause-io V --duration 13h
-refused 2 'inject: one of --latency, --error, and --iops with --throughput is needed$' "$KMSVOL" inject V
+refused 2 'inject: one of --latency, --error, and --iops with --throughput is needed, and only one$' "$KMSVOL" inject V
 refused 2 'inject: one of --latency, --error, and' "$KMSVOL" inject V --latency 1s --error EIO
 refused 2 "inject: --percent: '100.1' is not in 0.1 to 100$" "$KMSVOL" inject V --error EIO --percent 100.1
 refused 2 "inject: --percent: 'x' is not" "$KMSVOL" inject V --error EIO --percent x

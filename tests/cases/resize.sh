@@ -81,7 +81,7 @@ refused 1 "it is mounted for reading only$" "$KMSVOL" resize V --size 50000M
 "$KMSVOL" unmount D
 
 # --- the data key wrapped anew
-refused 2 '^kmsvol: rotate: either --rewrap or --new-data-key is needed' "$KMSVOL" rotate V
+refused 2 '^kmsvol: rotate: one of --rewrap and --new-data-key is needed' "$KMSVOL" rotate V
 # material: id of the KMS key's material that the data key is wrapped under
 material() {
 	post Decrypt "$(jq -c '{CiphertextBlob: .wrapped_data_key, EncryptionContext: .encryption_context}' V/volume.json)" |

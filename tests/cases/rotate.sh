@@ -30,8 +30,8 @@ first=$(wrapped V)
 "$KMSVOL" snapshot create V S >/dev/null
 
 # --- bad usage
-refused 2 '^kmsvol: rotate: either --rewrap or --new-data-key is needed' "$KMSVOL" rotate V
-refused 2 '^kmsvol: rotate: either --rewrap or --new-data-key is needed' "$KMSVOL" rotate V --rewrap --new-data-key
+refused 2 '^kmsvol: rotate: one of --rewrap and --new-data-key is needed' "$KMSVOL" rotate V
+refused 2 '^kmsvol: rotate: one of --rewrap and --new-data-key is needed' "$KMSVOL" rotate V --rewrap --new-data-key
 refused 1 'this is a snapshot, and never changed$' "$KMSVOL" rotate S --new-data-key
 refused 1 'this is a snapshot, and never changed$' "$KMSVOL" rotate S --rewrap
 refused 1 'this is a snapshot, and never changed$' "$KMSVOL" resize S --size 512M

@@ -161,6 +161,25 @@ static void reaction_none_never_checks_and_never_reacts(void **state)
 	}
 }
 
+static void manual_recovery_holds_for_read_only_too(void **state)
+{
+	struct keywatch_config c = hang;
+	struct keywatch w = at(RO);
+
+	(void)state;
+	c.reaction = KEYWATCH_READ_ONLY_IO;
+	c.recover_manually = true;
+	assert_int_equal(keywatch_step(&c, &w, KEYWATCH_CHECK_OK, NOW, 0), 0);
+	assert_int_equal(w.state, RO);
+	(void)keywatch_step(&c, &w, KEYWATCH_MANUAL_START, NOW + 1, 0);
+	(void)keywatch_step(&c, &w, KEYWATCH_CHECK_REFUSED, NOW + 2, 0); /* not yet, then */
+	assert_int_equal(keywatch_step(&c, &w, KEYWATCH_CHECK_OK, NOW + 3, 0), 0);
+	assert_int_equal(w.state, RO);
+	(void)keywatch_step(&c, &w, KEYWATCH_MANUAL_START, NOW + 4, 0);
+	assert_true(keywatch_step(&c, &w, KEYWATCH_CHECK_OK, NOW + 5, 0) & KEYWATCH_DO_RESUME);
+	assert_int_equal(w.state, AVA);
+}
+
 static void checks_come_at_the_interval(void **state)
 {
 	struct keywatch w = keywatch_begin(&hang, NOW, 7);
@@ -431,6 +450,7 @@ int main(void)
 		cmocka_unit_test(a_failed_start_does_not_begin_the_seven_days_anew),
 		cmocka_unit_test(without_a_limit_it_waits_for_years),
 		cmocka_unit_test(recovery_waits_for_its_delay_and_a_refusal_begins_it_anew),
+		cmocka_unit_test(manual_recovery_holds_for_read_only_too),
 		cmocka_unit_test(manual_recovery_waits_for_the_start_and_then_has_no_delay),
 		cmocka_unit_test(names_are_those_of_aws),
 	};
