@@ -246,6 +246,8 @@ static int new_queues(struct fusering *ring)
 	ring->workers = calloc(ring->worker_count, sizeof(*ring->workers));
 	if (!ring->queues || !ring->workers)
 		return -ENOMEM;
+	for (unsigned i = 0; i < ring->queue_count; i++)
+		ring->queues[i].wake_fd = -1;
 	for (unsigned i = 0; i < ring->queue_count; i++) {
 		struct fusering_queue *q = &ring->queues[i];
 
@@ -350,7 +352,7 @@ void fusering_free(struct fusering *ring)
 	}
 	for (unsigned i = 0; ring->queues && i < ring->queue_count; i++) {
 		pthread_mutex_destroy(&ring->queues[i].lock);
-		if (ring->queues[i].wake_fd > 0)
+		if (ring->queues[i].wake_fd >= 0)
 			(void)close(ring->queues[i].wake_fd);
 	}
 	pthread_cond_destroy(&ring->changed);

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include <linux/fuse.h>
 #include <openssl/crypto.h>
@@ -19,9 +20,10 @@
 #include "say.h"
 #include "secret.h"
 
-#define SUBMIT_MAX 64
-#define AHEAD_MAX  16 /* what a thread has lent while requests wait */
-#define COMMIT_MAX 32 /* handed entries that are committed together */
+#define SUBMIT_MAX   64
+#define SUBMIT_TRIES 8	/* before it is left to a later submission */
+#define AHEAD_MAX    16 /* what a thread has lent while requests wait */
+#define COMMIT_MAX   32 /* handed entries that are committed together */
 
 /* What this thread is processing, and whose answer comes next. */
 static _Thread_local struct {
@@ -52,12 +54,31 @@ static void unlink_lent(struct fusering_worker *w, struct fusering_entry *e)
 	w->lent_count--;
 }
 
+/* May a submission that ended so be tried again? */
+static bool passes(int r)
+{
+	return r >= 0 || r == -EINTR || r == -EAGAIN || r == -EBUSY;
+}
+
+/* False: some of what was to go out is still here, and goes with a later submission. */
+static bool submit_all(struct fusering_worker *w)
+{
+	for (int i = 0; i < SUBMIT_TRIES && io_uring_sq_ready(&w->io); i++)
+		if (!passes(io_uring_submit(&w->io)))
+			break;
+	return io_uring_sq_ready(&w->io) == 0;
+}
+
+/* NULL: the ring takes nothing any more, or the end has come while it was full. */
 static struct io_uring_sqe *get_sqe(struct fusering_worker *w)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&w->io);
 
-	while (!sqe) {
-		(void)io_uring_submit(&w->io); /* fails: the ring is full all the same, again */
+	while (!sqe && !w->failed && !atomic_load(&w->ring->stop)) {
+		int r = io_uring_submit(&w->io);
+
+		if (!passes(r))
+			w->failed = -r;
 		sqe = io_uring_get_sqe(&w->io);
 	}
 	return sqe;
@@ -70,6 +91,8 @@ static void lend(struct fusering_worker *w, struct fusering_entry *e)
 	struct fusering_command command = {.commit_id = e->commit_id,
 					   .queue = (uint16_t)e->queue->number};
 
+	if (!sqe)
+		return;
 	memset(sqe, 0, 2 * sizeof(*sqe)); /* they are of 128 bytes */
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = w->ring->setup.fd;
@@ -87,6 +110,8 @@ static void wait_for_handed(struct fusering_worker *w)
 {
 	struct io_uring_sqe *sqe = get_sqe(w);
 
+	if (!sqe)
+		return;
 	memset(sqe, 0, 2 * sizeof(*sqe));
 	io_uring_prep_read(sqe, w->queue->wake_fd, &w->wake_value, sizeof(w->wake_value), 0);
 	io_uring_sqe_set_data(sqe, NULL);
@@ -217,6 +242,7 @@ static bool commit_handed(struct fusering_worker *w)
 {
 	struct fusering_entry *extra[COMMIT_MAX], *e;
 	unsigned n = 0, extras = 0;
+	bool gone;
 
 	while (n < COMMIT_MAX && (e = fusering_take(w->queue))) {
 		n++;
@@ -232,9 +258,9 @@ static bool commit_handed(struct fusering_worker *w)
 	}
 	if (!n)
 		return false;
-	(void)io_uring_submit(&w->io); /* from here on the answers are the kernel's */
+	gone = submit_all(w); /* from there on the answers are the kernel's */
 	reap(w);
-	for (unsigned i = 0; i < extras; i++)
+	for (unsigned i = 0; gone && i < extras; i++)
 		if (extra[i]->at) /* no request has come already */
 			fusering_entry_wipe(extra[i], true);
 	return true;
@@ -243,7 +269,8 @@ static bool commit_handed(struct fusering_worker *w)
 /* Wipe what is lent, when a round of forgetting wants it. Nothing is ready. */
 static void forget(struct fusering_worker *w, unsigned round)
 {
-	(void)io_uring_submit(&w->io); /* an answer must go before it is wiped */
+	if (!submit_all(w)) /* an answer must go before it is wiped */
+		return;
 	reap(w);
 	if (w->ready)
 		return; /* it came with that; next time */
@@ -276,6 +303,9 @@ static void step(struct fusering_worker *w)
 		fusering_hand(more, false); /* one request a thread */
 	if (io_uring_sq_ready(&w->io))
 		(void)io_uring_submit(&w->io); /* answers do not wait for this request's */
+	/* What others have answered does not wait for it either: somebody else is woken. */
+	if (atomic_load(&w->queue->handed_count))
+		(void)eventfd_write(w->queue->wake_fd, 1); /* cannot fail below its maximum */
 	serve(w, e);
 }
 
@@ -324,6 +354,8 @@ void *fusering_worker_main(void *worker)
 	if (num == 0) {
 		while (!w->failed && !atomic_load(&w->ring->stop))
 			step(w);
+		while (!w->failed && commit_handed(w))
+			; /* what was answered before the end */
 		if (w->failed && w->failed != ENOTCONN && w->failed != ECONNABORTED &&
 		    w->failed != ECANCELED && w->failed != ENODEV)
 			say_error("io_uring: a thread has ended: %s", strerror(w->failed));
