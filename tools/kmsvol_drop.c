@@ -35,9 +35,9 @@ static bool drop_entry(int dir, const struct dirent *e, uint64_t until_ms, unsig
 	fd = openat(dir, e->d_name, O_RDONLY | O_NOATIME | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return true; /* a link, or gone */
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-		return depth < DEPTH_MAX && drop_below(fd, until_ms, depth + 1);
-	good = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0;
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+		return drop_below(fd, until_ms, depth + 1);
+	good = !S_ISDIR(st.st_mode) && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0;
 	(void)close(fd); /* only read */
 	return good;
 }

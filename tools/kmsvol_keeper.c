@@ -107,8 +107,16 @@ static int find_fs(struct keeper *k, struct err *err)
 	return 0;
 }
 
-static void drop_in_child(struct keeper *k, enum above_step step, uint64_t until_ms)
+/*
+ * It has the fence's descriptors, too, and the fence stands as long as anybody has: so it lets go of them first,
+ * and does not outlive us. Else, were we killed, it would wait at a fence that nobody opens.
+ */
+static void drop_in_child(struct keeper *k, enum above_step step, uint64_t until_ms, pid_t parent)
 {
+	fence_free(k->fence);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail so */
+	if (getppid() != parent)
+		_exit(1);
 	if (step == ABOVE_DROP_OPEN) {
 		drop_open(k->place.mountpoint);
 		_exit(0);
@@ -129,10 +137,10 @@ static int drop(struct keeper *k, enum above_step step, struct err *err)
 	uint64_t until = clock_monotonic_ms() + (step == ABOVE_DROP ? DROP_MS : DROP_OPEN_MS);
 	struct pollfd fd = {.fd = k->fence ? fence_fd(k->fence) : -1, .events = POLLIN};
 	int status = 0;
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 
 	if (pid == 0)
-		drop_in_child(k, step, until);
+		drop_in_child(k, step, until, parent);
 	if (pid < 0)
 		return err_set(err, errno, "fork: %s", strerror(errno));
 	while (waitpid(pid, &status, WNOHANG) == 0) {

@@ -37,7 +37,8 @@ static void take(struct world *w, enum above_step step)
 	case ABOVE_FAIL:
 		w->frozen_when_shut |= w->frozen;
 		w->shut = 1;
-		w->read_only = 0; /* it does not matter any more: a new mount is as the user's was */
+		w->read_only =
+			0; /* it does not matter any more: a new mount is as the user's was */
 		break;
 	case ABOVE_REPLACE:
 		w->shut = w->frozen = 0;
