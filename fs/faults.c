@@ -99,9 +99,11 @@ static bool runs(const struct fault *fault, uint64_t now_us)
 /* The wall time of the monotonic @at_us; 0 for FAULT_FOREVER. */
 static uint64_t wall_ms(uint64_t at_us)
 {
+	uint64_t now = clock_monotonic_us(), wall = clock_wall_ms();
+
 	if (at_us == FAULT_FOREVER)
 		return 0;
-	return clock_wall_ms() + (at_us - clock_monotonic_us()) / 1000; /* also of the past */
+	return at_us >= now ? wall + (at_us - now) / 1000 : wall - (now - at_us) / 1000;
 }
 
 static void tell(struct faults *f, const struct fault *fault, const char *from, const char *to,

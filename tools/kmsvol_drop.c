@@ -24,7 +24,7 @@ static bool drop_below(int dir, uint64_t until_ms, unsigned depth);
 /* One entry; true: dropped, or there is nothing to drop. */
 static bool drop_entry(int dir, const struct dirent *e, uint64_t until_ms, unsigned depth)
 {
-	struct stat st;
+	struct stat st = {0};
 	int fd;
 	bool good = true;
 

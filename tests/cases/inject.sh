@@ -175,6 +175,7 @@ not_ok 'latency: which then waits for the key' dead $WRITER
 enable
 ok 'latency: and is written with it' wait_for 10 dead $WRITER
 ok 'latency: rightly, too' holds two 7
+like 'the list says since when' "$("$KMSVOL" inject V --list --json | jq -r '.[0].started')" "^$(date -u +%Y)-"
 ok 'clear' "$KMSVOL" inject V --clear
 is 'clear: nothing is left' "$("$KMSVOL" inject V --list --json | jq length)" 0
 
