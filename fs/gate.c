@@ -281,13 +281,13 @@ static struct gate_waiter *close_locked(struct gate *g, enum gate_mode mode)
 	return refused;
 }
 
-static void fail_list(struct gate_waiter *list, enum gate_mode mode)
+static void fail_list(struct gate_waiter *list, int num)
 {
 	while (list) {
 		struct gate_waiter *w = list;
 
 		list = w->next;
-		w->fail(w, mode == GATE_READ_ONLY ? EROFS : EIO);
+		w->fail(w, num);
 	}
 }
 
@@ -299,7 +299,7 @@ void gate_close(struct gate *gate, enum gate_mode mode)
 	pthread_mutex_lock(&gate->lock);
 	refused = close_locked(gate, mode);
 	pthread_mutex_unlock(&gate->lock);
-	fail_list(refused, mode);
+	fail_list(refused, mode == GATE_READ_ONLY ? EROFS : EIO);
 }
 
 void gate_end_hold(struct gate *gate)
@@ -310,7 +310,7 @@ void gate_end_hold(struct gate *gate)
 	if ((atomic_load(&gate->word) & MODE) == GATE_HOLD)
 		refused = close_locked(gate, GATE_REFUSE);
 	pthread_mutex_unlock(&gate->lock);
-	fail_list(refused, GATE_REFUSE);
+	fail_list(refused, EIO);
 }
 
 bool gate_drain(struct gate *gate, bool changes_only, uint64_t timeout_ms)
@@ -436,24 +436,24 @@ void gate_end_delays(struct gate *gate)
 	pthread_mutex_unlock(&gate->lock);
 }
 
+/* All are looked at: one that was delayed is older than those before it in the queue. */
 void gate_fail(struct gate *gate, uint64_t older_than_ms, int num)
 {
-	uint64_t now, end;
+	struct gate_waiter *failed = NULL, **tail = &failed, *w, *next;
+	uint64_t now;
 
 	pthread_mutex_lock(&gate->lock);
 	now = clock_monotonic_ms();
-	end = gate->next_number; /* else one that comes back at once would never let us end */
-	for (;;) {
-		struct gate_waiter *w = gate->queue.first;
-
-		if (!w || w->number >= end || now - w->since_ms < older_than_ms)
-			break;
+	for (w = gate->queue.first; w; w = next) {
+		next = w->next;
+		if (now - w->since_ms < older_than_ms)
+			continue;
 		unlink_locked(gate, w, GATE_TAKEN);
-		pthread_mutex_unlock(&gate->lock);
-		w->fail(w, num);
-		pthread_mutex_lock(&gate->lock);
+		*tail = w;
+		tail = &w->next;
 	}
 	pthread_mutex_unlock(&gate->lock);
+	fail_list(failed, num);
 }
 
 uint64_t gate_oldest(struct gate *gate, uint64_t older_than_ms)
@@ -462,10 +462,11 @@ uint64_t gate_oldest(struct gate *gate, uint64_t older_than_ms)
 
 	pthread_mutex_lock(&gate->lock);
 	now = clock_monotonic_ms();
-	if (gate->queue.first) {
-		uint64_t at = gate->queue.first->since_ms + older_than_ms;
+	for (const struct gate_waiter *w = gate->queue.first; w; w = w->next) {
+		uint64_t at = w->since_ms + older_than_ms, left_ms = at > now ? at - now : 0;
 
-		wait_ms = at > now ? at - now : 0;
+		if (left_ms < wait_ms)
+			wait_ms = left_ms;
 	}
 	pthread_mutex_unlock(&gate->lock);
 	return wait_ms;

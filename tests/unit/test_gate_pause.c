@@ -9,9 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -297,6 +295,23 @@ static void delayed_requests_at_a_gate_that_refuses_fail(void **state)
 	assert_int_equal(log_nums[0], EROFS);
 }
 
+static void one_that_was_delayed_is_older_than_the_first(void **state)
+{
+	struct gate *g = *state;
+	struct request first, w = request(g, 2, true);
+
+	gate_close(g, GATE_HOLD);
+	delay(g, &w, 60000);
+	usleep(150 * 1000);
+	wait_all(g, &first, 1);
+	gate_end_delays(g);
+	gate_serve_delays(g);
+	assert_true(gate_oldest(g, 100) == 0);
+	gate_fail(g, 100, EIO);
+	gate_fail(g, 0, EINTR);
+	assert_true(log_ids[0] == 2 && log_nums[0] == EIO && log_nums[1] == EINTR);
+}
+
 /* --- threads: one closes and opens as the key watch does, one pauses, several send */
 #define THREADS	 3
 #define REQUESTS 3000
@@ -476,6 +491,7 @@ int main(void)
 		T(stalled_is_since_io_was_driven_and_nothing_went),
 		T(delayed_requests_go_when_due_through_the_gate),
 		T(delayed_requests_at_a_gate_that_refuses_fail),
+		T(one_that_was_delayed_is_older_than_the_first),
 		T(the_store_is_the_closers_whoever_runs_what_waits),
 		T(a_crowd_keeps_its_order_through_interrupted_runs),
 	};
