@@ -152,6 +152,19 @@ static void reap(struct fusering_worker *w)
 	io_uring_cq_advance(&w->io, n);
 }
 
+/* Submit, look what has come, and submit what that gave back. False: as submit_all(). */
+static bool submit_and_reap(struct fusering_worker *w)
+{
+	for (int i = 0; i < SUBMIT_TRIES; i++) {
+		if (!submit_all(w))
+			return false;
+		reap(w);
+		if (!io_uring_sq_ready(&w->io))
+			return true;
+	}
+	return false;
+}
+
 static struct fusering_entry *next_ready(struct fusering_worker *w)
 {
 	struct fusering_entry *e = w->ready;
@@ -258,8 +271,7 @@ static bool commit_handed(struct fusering_worker *w)
 	}
 	if (!n)
 		return false;
-	gone = submit_all(w); /* from there on the answers are the kernel's */
-	reap(w);
+	gone = submit_and_reap(w); /* from there on the answers are the kernel's */
 	for (unsigned i = 0; gone && i < extras; i++)
 		if (extra[i]->at) /* no request has come already */
 			fusering_entry_wipe(extra[i], true);
@@ -269,9 +281,8 @@ static bool commit_handed(struct fusering_worker *w)
 /* Wipe what is lent, when a round of forgetting wants it. Nothing is ready. */
 static void forget(struct fusering_worker *w, unsigned round)
 {
-	if (!submit_all(w)) /* an answer must go before it is wiped */
+	if (!submit_and_reap(w)) /* an answer must go before it is wiped */
 		return;
-	reap(w);
 	if (w->ready)
 		return; /* it came with that; next time */
 	for (struct fusering_entry *e = w->lent; e; e = e->lent)
