@@ -216,7 +216,7 @@ static void lend_more(struct fusering_worker *w, struct fusering_queue *q)
 		w->spare = NULL;
 		wanted = AHEAD_MAX;
 	}
-	while (w->lent_count < wanted) {
+	while (w->lent_count < wanted && io_uring_sq_space_left(&w->io)) {
 		struct fusering_entry *e = fusering_entry_new(w->ring, w->queue);
 
 		if (!e)
