@@ -367,6 +367,8 @@ void *fusering_worker_main(void *worker)
 			step(w);
 		while (!w->failed && commit_handed(w))
 			; /* what was answered before the end */
+		if (!w->failed)
+			(void)submit_all(w); /* and what this thread has answered last */
 		if (w->failed && w->failed != ENOTCONN && w->failed != ECONNABORTED &&
 		    w->failed != ECANCELED && w->failed != ENODEV)
 			say_error("io_uring: a thread has ended: %s", strerror(w->failed));
