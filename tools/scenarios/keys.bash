@@ -135,9 +135,12 @@ calls_of() {
 # rotate_now NAME: new key material. Debian 12's aws command does not know the call yet, so curl makes it.
 rotate_now() {
 	local out
-	out=$(curl -sS -m 20 --aws-sigv4 "aws:amz:$AWS_REGION:kms" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -A aws-cli/curl \
-		-H 'X-Amz-Target: TrentService.RotateKeyOnDemand' -H 'Content-Type: application/x-amz-json-1.1' \
-		-d "{\"KeyId\":\"${key[$1]}\"}" "$AWS_ENDPOINT_URL/")
+	[ "$AGAINST" != real-aws ] || die 'new key material on demand is for kmsd alone'
+	# The secret is for no list of processes: curl reads it.
+	out=$(printf 'user = "%s:%s"\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" |
+		curl -K - -sS -m 20 --aws-sigv4 "aws:amz:$AWS_REGION:kms" -A aws-cli/curl \
+			-H 'X-Amz-Target: TrentService.RotateKeyOnDemand' -H 'Content-Type: application/x-amz-json-1.1' \
+			-d "{\"KeyId\":\"${key[$1]}\"}" "$AWS_ENDPOINT_URL/")
 	printf '%s\n' "$out"
 	[[ $out != *__type* ]]
 }
