@@ -77,6 +77,26 @@ void faults_free(struct faults *faults)
 	free(faults);
 }
 
+/*
+ * The verdict on a request, but none that the kernel would abort the mount for: what several delays, or a limit of
+ * throughput, would hold for longer fails instead, and takes no turn.
+ */
+static struct fault_verdict judge_locked(struct faults *f, unsigned target, uint64_t bytes)
+{
+	uint64_t now_us = clock_monotonic_us(), limit_us = f->setup.hold_limit_ms * 1000;
+	uint64_t next_ns[FAULTS_MAX];
+	struct fault_verdict v;
+
+	for (size_t i = 0; i < f->count; i++)
+		next_ns[i] = f->table[i].next_ns;
+	v = fault_judge(f->table, f->count, target, bytes, now_us);
+	if (!limit_us || !v.due_us || v.due_us - now_us <= limit_us)
+		return v;
+	for (size_t i = 0; i < f->count; i++)
+		f->table[i].next_ns = next_ns[i];
+	return (struct fault_verdict){.error = EIO};
+}
+
 struct fault_verdict faults_judge(struct faults *faults, unsigned target, uint64_t bytes)
 {
 	struct fault_verdict v = {0};
@@ -84,7 +104,7 @@ struct fault_verdict faults_judge(struct faults *faults, unsigned target, uint64
 	if (!atomic_load_explicit(&faults->any, memory_order_relaxed))
 		return v;
 	pthread_mutex_lock(&faults->lock);
-	v = fault_judge(faults->table, faults->count, target, bytes, clock_monotonic_us());
+	v = judge_locked(faults, target, bytes);
 	faults->errors += v.error != 0;
 	faults->delays += v.due_us != 0;
 	pthread_mutex_unlock(&faults->lock);
