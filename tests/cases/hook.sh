@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures how long an unmount takes
 # --on-state-change: the command is run at each change, in order, with what it needs to know; I/O does not wait
 # for it; one that fails, hangs or leaves children is told and ended; unmounting does not wait for it.
 . "$(dirname "$0")/../lib/case.sh"

@@ -259,7 +259,7 @@ need_all() {
 # The report may replace one, and nothing else.
 check_report() {
 	[ ! -e "$REPORT" ] || [ -d "$REPORT" ] || die "'$REPORT': it exists and is no directory"
-	[ ! -d "$REPORT" ] || [ -e "$REPORT/report.json" ] || [ -z "$(ls -A "$REPORT")" ] ||
+	[ ! -d "$REPORT" ] || grep -qs '"time_scale"' "$REPORT/report.json" || [ -z "$(ls -A "$REPORT")" ] ||
 		die "'$REPORT': it exists and has no report in it; it is left as it is"
 	mkdir -p "$REPORT/.try" 2>/dev/null && rmdir "$REPORT/.try" || die "'$REPORT': cannot be written"
 	[ -n "$(ls -A "$REPORT")" ] || rmdir "$REPORT" # only when there is one

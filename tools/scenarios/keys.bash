@@ -21,6 +21,7 @@ start_kms() {
 	export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
 	export AWS_PAGER='' AWS_MAX_ATTEMPTS=2
 	# In a session of its own: an interrupt from the terminal must not end it before the volumes are down.
+	(umask 077 && : >"$D/kmsd.out") # it tells a secret
 	setsid "$KMSD" --data-dir "$D/kms" --listen 127.0.0.1:0 --account-id "$ACCOUNT" --rotation-delay 1 \
 		>"$D/kmsd.out" 2>"$D/kmsd.err" </dev/null &
 	KMSD_PID=$!
@@ -111,6 +112,7 @@ document() {
 # make_user NAME: an IAM user with an access key; `as NAME CMD...` is he.
 make_user() {
 	must aws iam create-user --user-name "$1" --query User.Arn --output text
+	(umask 077 && : >"$D/user-$1") # a secret: before it is in there
 	command aws --endpoint-url "$AWS_ENDPOINT_URL" iam create-access-key --user-name "$1" \
 		--query 'AccessKey.[AccessKeyId,SecretAccessKey]' --output text >"$D/user-$1" || die "no access key for $1"
 }
